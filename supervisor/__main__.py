@@ -1,0 +1,5 @@
+"""`python -m supervisor` is the command `fluent-bit-supervisor`."""
+
+from supervisor.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,81 @@
+"""Guards and fixtures that every storey of the suite shares."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+DOUBLE = Path(__file__).parent / "doubles" / "fake_fluent_bit.py"
+
+
+def find_real_binary() -> str | None:
+    """The real Fluent Bit: `$FLUENT_BIT`, PATH, then the two usual places."""
+    named = os.environ.get("FLUENT_BIT")
+    places = [named, shutil.which("fluent-bit"), "/fluent-bit/bin/fluent-bit", "/opt/fluent-bit/bin/fluent-bit"]
+    return next((place for place in places if place and os.access(place, os.X_OK)), None)
+
+
+REAL = find_real_binary()
+
+
+@pytest.fixture
+def double() -> str:
+    """Path of the test double: a program with Fluent Bit's command line."""
+    return str(DOUBLE)
+
+
+@pytest.fixture
+def real() -> str:
+    """Path of the real binary; the test is skipped, and counted, where there is none."""
+    if REAL is None:
+        pytest.skip("no real Fluent Bit binary")
+    return REAL
+
+
+@pytest.fixture(params=["double", pytest.param("real", marks=pytest.mark.real)])
+def fluent_bit(request: pytest.FixtureRequest) -> str:
+    """The same test against the double and against the real binary."""
+    return str(request.getfixturevalue(request.param))
+
+
+async def eventually(condition: Callable[[], object | Awaitable[object]], limit: float = 10.0) -> object:
+    """Wait until `condition()` is true, and return what it gave. Fails after `limit` seconds."""
+    end = time.monotonic() + limit
+    while True:
+        answer = condition()
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not so within {limit} s: {condition}")
+        await asyncio.sleep(0.01)
+
+
+def waits_until(condition: Callable[[], object], limit: float = 10.0) -> object:
+    """`eventually` for tests without a loop."""
+    end = time.monotonic() + limit
+    while not (answer := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not so within {limit} s: {condition}")
+        time.sleep(0.01)
+    return answer
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say on the last lines how much of the suite met the real binary."""
+
+    def of_real(outcome: str) -> int:
+        return sum("real" in report.keywords for report in terminalreporter.stats.get(outcome, []))
+
+    ran = of_real("passed") + of_real("failed")
+    where = REAL or "none found ($FLUENT_BIT, PATH, /fluent-bit/bin, /opt/fluent-bit/bin)"
+    terminalreporter.write_line(f"real Fluent Bit: {where}")
+    missing = of_real("skipped")
+    terminalreporter.write_line(f"tests against the real binary: {ran} ran, {missing} skipped for want of one")

@@ -1,0 +1,180 @@
+"""Which sections do the events of a YAML text make?
+
+Each function reads one construct to its end, with the liberties that Fluent Bit 5.1.1 takes and no others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from supervisor.config.names import PLUGIN_KINDS, lower, section_kind, shown, yaml_key
+from supervisor.config.yaml_format.walk import Fault, Reader, at, shape
+from supervisor.model import Entry, Group, Kind, Node, Scalar, Section, Sequence
+
+_LISTS = {
+    "parsers": Kind.PARSER,
+    "multiline_parsers": Kind.MULTILINE_PARSER,
+    "stream_processor": Kind.STREAM_TASK,
+    "upstream_servers": Kind.UPSTREAM,
+    "customs": Kind.CUSTOM,
+}
+_PIPELINE = {"inputs": Kind.INPUT, "filters": Kind.FILTER, "outputs": Kind.OUTPUT}
+_SIGNALS = ("logs", "metrics", "traces")
+
+
+def read_top_level(reader: Reader, key: Scalar, event: Any) -> None:
+    name = lower(key.text)
+    match name:
+        case "pipeline":
+            for category, first in reader.pairs(name, event):
+                if lower(category.text) not in _PIPELINE:
+                    message = f"'{shown(category.text)}' is no part of a pipeline"
+                    hint = "inputs, filters or outputs; customs stand at the top level"
+                    raise Fault("syntax", message, category.line, category.column, hint)
+                _list(reader, _PIPELINE[lower(category.text)], category, first)
+        case "env":
+            _env(reader, key, event)
+        case "includes":
+            patterns = (reader.scalar("an include", item, trimmed=False) for item in reader.items(name, event))
+            entries = tuple(Entry("include", pattern, pattern.line) for pattern in patterns)
+            reader.sections.append(Section(Kind.INCLUDE, key.text, entries, key.line))
+        case "plugins":
+            paths = (reader.scalar("a plugin's path", item, trimmed=False) for item in reader.items(name, event))
+            entries = tuple(Entry("path", _path_of_plugin(path), path.line) for path in paths)
+            reader.sections.append(Section(Kind.PLUGINS, key.text, entries, key.line))
+        case "service":
+            _service(reader, key, event)
+        case "extensions":
+            pairs = reader.pairs(name, event)
+            entries = tuple(Entry(pair.text, reader.value(pair.text, first), pair.line) for pair, first in pairs)
+            reader.sections.append(Section(Kind.UNKNOWN, key.text, entries, key.line))
+        case _ if name in _LISTS:
+            _list(reader, _LISTS[name], key, event)
+        case _:
+            _other(reader, key, event)
+
+
+def _service(reader: Reader, key: Scalar, event: Any) -> None:
+    reader.services += 1
+    if reader.services > 1:
+        hint = "put all its keys under one 'service:'"
+        raise Fault("duplicate-service", "'service' is defined twice", key.line, key.column, hint)
+    entries: list[Entry] = []
+    for name, first in reader.pairs("service", event):
+        if isinstance(first, yaml.MappingStartEvent):
+            entries.append(Entry(yaml_key(name.text), reader.value(name.text, first), name.line))
+        else:
+            entries.append(_property(reader, name, first))
+    reader.sections.append(Section(Kind.SERVICE, key.text, tuple(entries), key.line))
+
+
+def _other(reader: Reader, key: Scalar, event: Any) -> None:
+    """A top-level map that Fluent Bit has no reader for: a section all the same, named by its beginning."""
+    kind = section_kind(key.text)
+    entries = [_property(reader, name, first) for name, first in reader.pairs(key.text, event)]
+    if kind is Kind.PLUGINS:
+        entries = [Entry("path", Scalar(entry.key, entry.line), entry.line) for entry in entries]
+    reader.sections.append(Section(kind, key.text, tuple(entries), key.line))
+
+
+def _path_of_plugin(path: Scalar) -> Scalar:
+    """Fluent Bit stores the path as a key, translation included: `libMy.so` is looked for as `lib_my.so`."""
+    return Scalar(yaml_key(path.text), path.line, path.column, path.plain)
+
+
+def _property(reader: Reader, name: Scalar, event: Any) -> Entry:
+    return Entry(yaml_key(name.text), reader.scalar(f"'{shown(name.text)}'", event), name.line)
+
+
+def _env(reader: Reader, key: Scalar, event: Any) -> None:
+    entries: list[Entry] = []
+    if isinstance(event, yaml.SequenceStartEvent):
+        entries = [entry for item in reader.items("env", event) if (entry := _env_item(reader, item)) is not None]
+    else:
+        for name, first in reader.pairs("env", event):
+            value = reader.scalar(f"variable '{shown(name.text)}'", first, trimmed=False)
+            entries.append(Entry(name.text, value, name.line))
+    reader.sections.append(Section(Kind.ENV, key.text, tuple(entries), key.line))
+
+
+def _env_item(reader: Reader, event: Any) -> Entry | None:
+    """One variable of the list form: name with value, or a group with `uri` and `refresh_interval`."""
+    line = at(event)[0]
+    name: str | None = None
+    value = Scalar("", line)
+    more: list[Entry] = []
+    for key, first in reader.pairs("a variable", event):
+        scalar = reader.scalar(f"'{shown(key.text)}'", first, trimmed=False)
+        match lower(key.text):
+            case "name":
+                name = scalar.text
+            case "value":
+                value = scalar
+            case "uri" | "refresh_interval" as known:
+                more.append(Entry(known, scalar, key.line))
+            case _ if name is None:
+                name, value = key.text, scalar
+            case _:
+                pass
+    if name is None:
+        reader.say("syntax", "a variable without a name", event, "write - name: NAME, value: VALUE")
+        return None
+    return Entry(name, Group((Entry("value", value, value.line), *more), line) if more else value, line)
+
+
+def _list(reader: Reader, kind: Kind, title: Scalar, event: Any) -> None:
+    for item in reader.items(title.text, event):
+        line = at(item)[0]
+        what = f"an item of {title.text}"
+        entries = tuple(_entry(reader, kind, key, first) for key, first in reader.pairs(what, item))
+        reader.sections.append(Section(kind, title.text, entries, line))
+
+
+def _entry(reader: Reader, kind: Kind, key: Scalar, event: Any) -> Entry:
+    """One property of a listed section, read as that kind of section allows."""
+    if kind in PLUGIN_KINDS:
+        return _plugin_entry(reader, kind, key, event)
+    nested = {Kind.MULTILINE_PARSER: "rules", Kind.UPSTREAM: "nodes"}.get(kind)
+    if key.text != nested:
+        return _property(reader, key, event)
+    groups: list[Node] = []
+    for item in reader.items(key.text, event):
+        pairs = reader.pairs(f"an item of {key.text}", item)
+        line = at(item)[0]
+        groups.append(Group(tuple(_property(reader, name, first) for name, first in pairs), line))
+    return Entry(key.text, Sequence(tuple(groups), key.line), key.line)
+
+
+def _plugin_entry(reader: Reader, kind: Kind, key: Scalar, event: Any) -> Entry:
+    if key.text == "processors" and isinstance(event, yaml.MappingStartEvent):
+        return Entry(key.text, _processors(reader, event), key.line)
+    if isinstance(event, yaml.ScalarEvent):
+        return _property(reader, key, event)
+    if key.text in ("routes", "processors") or (key.text == "telemetry" and kind is Kind.INPUT):
+        return Entry(key.text, reader.value(key.text, event), key.line)
+    line = at(event)[0]
+    if isinstance(event, yaml.SequenceStartEvent):
+        what = f"an item of '{shown(key.text)}'"
+        items = tuple(reader.scalar(what, item, trimmed=False) for item in reader.items(key.text, event))
+        return Entry(yaml_key(key.text), Sequence(items, line), key.line)
+    entries = tuple(_property(reader, name, first) for name, first in reader.pairs(key.text, event))
+    return Entry(yaml_key(key.text), Group(entries, line), key.line)
+
+
+def _processors(reader: Reader, event: Any) -> Group:
+    line = at(event)[0]
+    signals: list[Entry] = []
+    for signal, first in reader.pairs("processors", event):
+        name = lower(signal.text)
+        if name not in _SIGNALS:
+            message = f"'{shown(signal.text)}' is no kind of processors"
+            raise Fault("syntax", message, signal.line, signal.column, f"one of {', '.join(_SIGNALS)}")
+        units: list[Node] = []
+        for item in reader.items(name, first):
+            if not isinstance(item, yaml.MappingStartEvent):
+                reader.refuse(item, f"an item of {name} must be a map, not a {shape(item)}", "write - name: NAME")
+            units.append(reader.value("a processor", item))
+        signals.append(Entry(name, Sequence(tuple(units), signal.line), signal.line))
+    return Group(tuple(signals), line)

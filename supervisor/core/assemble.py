@@ -1,0 +1,311 @@
+"""How do base and snippets become one candidate?
+
+Every text is parsed into sections; the base's includes are put where they stand (filters run in load order); the
+sections are written as YAML, one file for each stretch of one snippet, under a main file that alone holds `service:`
+and `env:` and lists the others in order. Nothing of an author's text is passed through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from supervisor.config.classic import runs_in_main
+from supervisor.config.lint import Located, lint_snippet, lint_whole, variables_of, weigh, without_output
+from supervisor.config.parse import parse
+from supervisor.config.paths import Wanted, resolve, writable_directories
+from supervisor.config.render import render_main, render_sections
+from supervisor.core.policy import refuse_tenants
+from supervisor.core.service import Frame, Service, expand, merge_service
+from supervisor.model import (
+    GENERATION_ROOT,
+    Candidate,
+    CopiedFile,
+    Document,
+    Entry,
+    Finding,
+    Group,
+    Kind,
+    Node,
+    OutputInstance,
+    RenderedFile,
+    Scalar,
+    Section,
+    Severity,
+    Snapshot,
+    Snippet,
+    Trust,
+)
+
+_INCLUDE_DEPTH = 50
+_PIPELINE = {Kind.INPUT, Kind.FILTER, Kind.OUTPUT, Kind.CUSTOM, Kind.STREAM_TASK}
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What came of a snapshot. Without a candidate, the findings say why; with one, they may still hold errors."""
+
+    candidate: Candidate | None
+    findings: tuple[Finding, ...]
+    left_out: frozenset[str] = frozenset()  # snippets that the candidate does without; the others do not mind
+    trace: str = ""  # of a fault of our own, for our log
+
+    @property
+    def refused(self) -> bool:
+        """Whether the candidate must not run: there is none, or a snippet that is in it is at fault."""
+        return self.candidate is None or any(
+            finding.severity is Severity.ERROR and finding.snippet not in self.left_out for finding in self.findings
+        )
+
+
+@dataclass(slots=True)
+class _Assembly:
+    """The work bench of one call."""
+
+    snapshot: Snapshot
+    frame: Frame
+    documents: dict[str, Document] = field(default_factory=dict)  # by path of the snippet
+    findings: list[Finding] = field(default_factory=list)
+    copies: dict[str, CopiedFile] = field(default_factory=dict)
+    watched: dict[str, str] = field(default_factory=dict)  # path → digest of what is only referred to
+
+
+def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
+    """The candidate for a snapshot, with all that lint has to say. Pure: the same input gives the same digest."""
+    bench = _Assembly(snapshot, frame, findings=list(snapshot.findings))
+    admitted, kept_out = refuse_tenants(snapshot.snippets)
+    bench.findings += kept_out
+    for snippet in admitted:
+        _read(bench, snippet)
+    if any(snippet.path not in bench.documents for snippet in admitted):
+        return Assembled(None, tuple(bench.findings))
+    located = list(_linear(bench, admitted))
+    env = list(_variables(bench, located))
+    known = _set_values(env, frame.environment)
+    resolved = [replace(place, section=_resolved(bench, place)) for place in located]
+    service = merge_service(frame, resolved, known)
+    bench.findings += service.findings
+    names = frozenset(frame.environment) | frozenset(known) | frozenset(snapshot.secrets)
+    bench.findings += [weigh(finding, _trust_of(snapshot, finding)) for finding in lint_whole(located, names)]
+    if without_output(located) and not frame.pipeline:
+        bench.findings.append(_no_output(located))
+    left_out = frozenset(finding.snippet for finding in kept_out)
+    return Assembled(_candidate(bench, resolved, env, service), tuple(bench.findings), left_out)
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def _read(bench: _Assembly, snippet: Snippet) -> None:
+    parsed = parse(snippet.content, snippet.path)
+    said = [replace(finding, snippet=snippet.name, path=snippet.path) for finding in parsed.findings]
+    if parsed.document is None:
+        bench.findings += said  # the real binary would not read it either: an error whoever wrote it
+        return
+    said += lint_snippet(snippet, parsed.document)
+    bench.findings += [weigh(finding, snippet.trust) for finding in said]
+    bench.documents[snippet.path] = parsed.document
+
+
+def _linear(bench: _Assembly, snippets: tuple[Snippet, ...]) -> Iterator[Located]:
+    """All sections in load order, an included file's where the include stands."""
+    by_path = {snippet.path: snippet for snippet in snippets}
+    edges = {(include.includer, include.line): include.targets for include in bench.snapshot.includes}
+    included = {target for targets in edges.values() for target in targets}
+
+    def walk(snippet: Snippet, depth: int) -> Iterator[Located]:
+        for section in bench.documents[snippet.path].sections:
+            if section.kind is not Kind.INCLUDE:
+                yield Located(snippet, section)
+                continue
+            for entry in section.entries:
+                for target in edges.get((snippet.path, entry.line), ()):
+                    if target in by_path and depth < _INCLUDE_DEPTH:
+                        yield from walk(by_path[target], depth + 1)
+
+    for snippet in snippets:
+        if snippet.path == bench.snapshot.base or snippet.path not in included:
+            yield from walk(snippet, 0)
+
+
+def _trust_of(snapshot: Snapshot, finding: Finding) -> Trust:
+    return next((s.trust for s in snapshot.snippets if s.name == finding.snippet), Trust.BASE)
+
+
+def _no_output(located: list[Located]) -> Finding:
+    first = next(place for place in located if place.section.kind is Kind.INPUT)
+    message = "records come in, and there is no output at all: nothing is ever delivered"
+    snippet = first.snippet
+    return Finding(
+        Severity.WARNING, "no-output", message, "add an output", snippet.name, snippet.path, first.section.line
+    )
+
+
+# --- variables ----------------------------------------------------------------------------------------------------
+
+
+def _variables(bench: _Assembly, located: list[Located]) -> Iterator[tuple[str, Entry]]:
+    """What goes into `env:`: secrets that the text names, then what the text itself sets, in order."""
+    named = {name for place in located for entry in place.section.entries for name, _, _ in variables_of(entry.value)}
+    for name, secret in sorted(bench.snapshot.secrets.items()):
+        if name in named and secret.digest is not None and not secret.problem:
+            bench.watched[secret.path] = secret.digest
+            yield "", Entry(name, Group((Entry("uri", Scalar(f"file://{secret.path}", 0), 0),), 0), 0)
+    for place in located:
+        if place.section.kind is Kind.ENV:
+            for entry in _resolved(bench, place).entries:
+                yield place.snippet.name, entry
+
+
+def _set_values(env: list[tuple[str, Entry]], environment: Mapping[str, str]) -> dict[str, str]:
+    """The values that the config sets, as far as they can be known without reading a file."""
+    known: dict[str, str] = {}
+    for _snippet, entry in env:
+        text = ""
+        match entry.value:
+            case Scalar():
+                text = entry.value.text
+            case Group(entries=inner):
+                said = {item.key: item.value.text for item in inner if isinstance(item.value, Scalar)}
+                text = said.get("value", "")
+        known[entry.key] = expand(text, {**environment, **known})
+    return known
+
+
+# --- references ---------------------------------------------------------------------------------------------------
+
+
+def _resolved(bench: _Assembly, place: Located) -> Section:
+    """The section with every path absolute, and the text it refers to taken over."""
+    return resolve(place.section, bench.frame.cwd, conf_dir(bench.snapshot, place.snippet), lambda w: _place(bench, w))
+
+
+def conf_dir(snapshot: Snapshot, snippet: Snippet) -> str:
+    """What a relative path of the snippet may be relative to, besides the working directory."""
+    main = snapshot.base if snippet.trust is Trust.BASE and snapshot.base else snippet.path
+    return posixpath.dirname(main)
+
+
+def _place(bench: _Assembly, wanted: Wanted) -> str:
+    for candidate in wanted.candidates:
+        reference = bench.snapshot.references.get(candidate)
+        if reference is None or reference.digest is None:
+            continue
+        if not wanted.copy or reference.content is None:
+            bench.watched[candidate] = reference.digest
+            return candidate
+        name = f"files/{reference.digest[:12]}-{_slug(posixpath.basename(candidate))}"
+        bench.copies[name] = CopiedFile(name, reference.content, candidate)
+        return f"{GENERATION_ROOT}/{name}"
+    return wanted.candidates[0] if wanted.candidates else wanted.written
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+def _candidate(bench: _Assembly, located: list[Located], env: list[tuple[str, Entry]], service: Service) -> Candidate:
+    frame, snapshot = bench.frame, bench.snapshot
+    rendered = list(_stretches(snapshot, located))
+    main = render_main(service.entries, env, [file.name for file in rendered])
+    files = (main, *rendered)
+    directories = {d for place in located for d in writable_directories(place.section, frame.cwd)}
+    storage = service.value("storage.path")
+    if storage and "${" not in storage:
+        directories.add(storage)
+    kinds = {place.section.kind for place in located}
+    return Candidate(
+        digest=_digest(files, bench, frame),
+        files=files,
+        copies=tuple(bench.copies[name] for name in sorted(bench.copies)),
+        members={place.snippet.name: place.snippet.digest for place in located},
+        endpoint=service.endpoint,
+        restart_key=_restart_key(service, frame),
+        grace=service.grace,
+        variables=frozenset(
+            name for place in located for entry in place.section.entries for name, _, _ in variables_of(entry.value)
+        ),
+        directories=tuple(sorted(directories)),
+        outputs=tuple(_outputs(located, frame)),
+        idle=not (kinds & _PIPELINE) and not frame.pipeline and not service.asked_for_server,
+    )
+
+
+def _stretches(snapshot: Snapshot, located: list[Located]) -> Iterator[RenderedFile]:
+    """One file for each run of sections that stand together and come from one snippet."""
+    stretch: list[Section] = []
+    owner: Snippet | None = None
+    count = 0
+    for place in [*located, None]:
+        if owner is not None and (place is None or place.snippet is not owner) and stretch:
+            count += 1
+            name = f"snippets/{count:04d}-{_slug(owner.name)}.yaml"
+            yield render_sections(name, [(owner.name, section) for section in stretch])
+            stretch = []
+        if place is None:
+            return
+        owner = place.snippet
+        if place.section.kind not in (Kind.SERVICE, Kind.ENV, Kind.UNKNOWN) and runs_in_main(place.section):
+            stretch.append(place.section)
+
+
+def _slug(name: str) -> str:
+    """A file name that says whose it is and can do no harm; the number before it makes it unique."""
+    return re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "-", name).strip(".-")[-80:] or "snippet"
+
+
+def _digest(files: tuple[RenderedFile, ...], bench: _Assembly, frame: Frame) -> str:
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(f"{file.name}\0{file.text}\0".encode("utf-8", "surrogateescape"))
+    for name in sorted(bench.copies):
+        whole.update(f"{name}\0{hashlib.sha256(bench.copies[name].content).hexdigest()}\0".encode())
+    for path in sorted(bench.watched):
+        whole.update(f"{path}\0{bench.watched[path]}\0".encode("utf-8", "surrogateescape"))
+    whole.update("\0".join(frame.arguments).encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
+
+
+def _restart_key(service: Service, frame: Frame) -> str:
+    """What a hot reload cannot change: FIPS mode is fixed at process start (5.1.1), and so are arguments."""
+    fixed = (service.value("security.fips_mode") or "", *frame.arguments)
+    return hashlib.sha256("\0".join(fixed).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _outputs(located: list[Located], frame: Frame) -> Iterator[OutputInstance]:
+    """The outputs under the names that Fluent Bit gives them: the alias, else PLUGIN.N counted in load order.
+
+    Those of the command line are counted first (5.1.1).
+    """
+    count = Counter(_outputs_of_arguments(frame.arguments))
+    for place in located:
+        if place.section.kind is Kind.OUTPUT:
+            plugin, alias = place.section.get("name"), place.section.get("alias")
+            plugin_name = plugin.text.lower() if plugin else "?"
+            name = alias.text if alias else f"{plugin_name}.{count[plugin_name]}"
+            count[plugin_name] += 1
+            fingerprint = hashlib.sha256(_text_of(place.section).encode("utf-8", "surrogateescape")).hexdigest()
+            yield OutputInstance(name, place.snippet.name, fingerprint)
+
+
+def _outputs_of_arguments(arguments: tuple[str, ...]) -> Iterator[str]:
+    for number, argument in enumerate(arguments):
+        if argument in ("-o", "--output") and number + 1 < len(arguments):
+            yield arguments[number + 1].lower()
+
+
+def _text_of(section: Section) -> str:
+    return repr([(entry.key.lower(), _plain(entry.value)) for entry in section.entries])
+
+
+def _plain(node: Node) -> object:
+    match node:
+        case Scalar():
+            return node.text
+        case Group():
+            return [(entry.key, _plain(entry.value)) for entry in node.entries]
+        case _:
+            return [_plain(item) for item in node.items]

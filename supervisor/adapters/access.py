@@ -1,0 +1,36 @@
+"""Can this uid use that directory?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+
+def unusable_directories(directories: Iterable[str]) -> tuple[str, ...]:
+    """One sentence for each directory that this process can neither write to nor make."""
+    return tuple(problem for directory in directories if (problem := _problem(directory)))
+
+
+def make_directory(directory: str) -> str:
+    """Make it if it is missing; returns what is wrong with it, or nothing."""
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError as error:
+        return f"uid {os.geteuid()} cannot make the directory {directory}: {error.strerror}"
+    return _problem(directory)
+
+
+def _problem(directory: str) -> str:
+    uid = os.geteuid()
+    if os.path.isdir(directory):
+        if os.access(directory, os.W_OK | os.X_OK):
+            return ""
+        return f"uid {uid} cannot write to {directory}"
+    if os.path.lexists(directory):
+        return f"{directory} is not a directory, so uid {uid} cannot write below it"
+    parent = os.path.dirname(directory)
+    while parent != os.path.dirname(parent) and not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if os.access(parent, os.W_OK | os.X_OK):
+        return ""
+    return f"{directory} does not exist, and uid {uid} cannot make it below {parent}"

@@ -1,0 +1,266 @@
+"""How does a conversation with Fluent Bit go: check this, start, reload, how are you?
+
+Waiting is here, and nothing else: what to do about an answer is decided elsewhere. All limits and deadlines are
+seconds from the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from supervisor.adapters.fluent_bit import command, messages
+from supervisor.adapters.fluent_bit.monitoring import Monitoring
+from supervisor.adapters.process import Child, Completed, Processes, describe_exit
+from supervisor.model import Endpoint, Finding, Inconclusive, Observation, ProcessError, Verdict
+
+_STEP = 0.02  # seconds between two questions while waiting for an outcome
+_ANSWER_LIMIT = 0.5  # seconds for one of them: a frozen process accepts connections and never answers
+_OBSERVE_LIMIT = 2.0  # seconds for all questions of one observation
+_DECLINED_STAYS = 1.0  # seconds that the count must stay after words of refusal: such words can be forged by a config
+_METRICS_STALE = 5.0  # seconds; the engine takes them every second, a stuck one never (seen on 5.1.1)
+_CLOCKS_DIFFER = 2.0  # seconds; Fluent Bit counts whole ones
+_OUTPUT_LIMIT = 256 * 1024  # bytes of a dry-run's output
+
+_VERSION = re.compile(r"^Fluent Bit v(\d+)\.(\d+)(\S*)", re.MULTILINE)
+_FIRST_WITH_RELOAD = (2, 1)
+_BAD_PROPERTY = ("-D", "-i", "dummy", "-p", "a_property_that_no_plugin_has=1", "-o", "null")
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """What the self-test at start found out."""
+
+    path: str
+    version: str = ""  # '5.1.1'
+    identity: str = ""  # digest of path, size, mtime and inode: another one, another judgement
+    checks_properties: bool = False  # whether a dry-run finds unknown properties; older versions only parse
+    reloads: bool = False  # whether it can hot reload
+    error: str = ""  # why it cannot be used; then nothing else is told but the path
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The child itself answers on its monitoring address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The reload was carried out, by the same process."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Fluent Bit did not take the config; the old pipeline runs on. For two seconds it drops signals."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    returncode: int  # negative: the signal that ended it
+    reason: str
+    findings: tuple[Finding, ...] = ()  # its error lines, first cause first
+
+
+@dataclass(frozen=True, slots=True)
+class Unresponsive:
+    """The deadline passed without an outcome."""
+
+    reason: str
+
+
+StartOutcome = Ready | Exited | Unresponsive
+ReloadOutcome = Acknowledged | Declined | Exited | Unresponsive
+
+
+class FluentBit:
+    """Fluent Bit, as one binary, one working directory and one pipeline on the command line (mostly none)."""
+
+    def __init__(
+        self,
+        *,
+        processes: Processes,
+        binary: str,
+        cwd: str,
+        arguments: tuple[str, ...] = (),
+        validate_timeout: float,
+    ) -> None:
+        self._processes = processes
+        self._binary = binary
+        self._cwd = cwd
+        self._arguments = arguments
+        self._validate_timeout = validate_timeout
+        self._monitoring = Monitoring()
+        self._environment: Mapping[str, str] = {}  # of the child, whose values its messages must not leak
+        self._spawned_at = 0.0
+
+    async def identify(self) -> Binary:
+        """The self-test at start: is it there, is it Fluent Bit, what can it do? Takes some 40 ms; never raises."""
+        try:
+            status = os.stat(self._binary)
+            version = await self._run(["-V"])
+            told = _VERSION.search(version.stdout)
+            if told is None:
+                ended = "it did not end in time" if version.timed_out else describe_exit(version.returncode)
+                return Binary(self._binary, error=f"{self._binary} is not Fluent Bit: no version from -V ({ended})")
+            probe = await self._run(_BAD_PROPERTY)
+        except OSError as error:
+            reason = f"cannot use {self._binary} as Fluent Bit: {error.strerror}"
+            return Binary(self._binary, error=reason)
+        except ProcessError as error:
+            return Binary(self._binary, error=str(error))
+        facts = (self._binary, status.st_size, status.st_mtime_ns, status.st_ino)
+        return Binary(
+            path=self._binary,
+            version=f"{told[1]}.{told[2]}{told[3]}",
+            identity=hashlib.sha256(repr(facts).encode()).hexdigest(),
+            checks_properties=probe.returncode == 1 and "unknown configuration property" in probe.stderr,
+            reloads=(int(told[1]), int(told[2])) >= _FIRST_WITH_RELOAD,
+        )
+
+    async def dry_run(self, config: str, env: Mapping[str, str]) -> Verdict:
+        """Let Fluent Bit check a config without running it. Values of `env` are redacted in what is found."""
+        try:
+            done = await self._run(command.dry_run_arguments(config, self._arguments), env)
+        except ProcessError as error:
+            return Inconclusive(str(error))
+        if done.timed_out:
+            return Inconclusive(f"the dry-run did not end within {self._validate_timeout:g} s")
+        return messages.verdict(done.returncode, done.stderr, env)
+
+    def spawn(self, config: str, env: Mapping[str, str]) -> Child:
+        """Start it for good. Raises `ProcessError` when it cannot be started at all."""
+        arguments = [self._binary, *command.child_arguments(config, self._arguments)]
+        self._environment, self._spawned_at = dict(env), time.monotonic()
+        return self._processes.spawn(arguments, env=env, cwd=self._cwd)
+
+    async def ready(self, child: Child, endpoint: Endpoint, deadline: float) -> StartOutcome:
+        """Wait until this very process answers on its monitoring address. No signal may be sent to it before.
+
+        An answer from a process that does not hold the port is somebody else's and does not count.
+        """
+        end = time.monotonic() + deadline
+        silence = f"nothing answers on {_shown(endpoint)}"
+        while child.alive():
+            uptime = await self._monitoring.uptime(endpoint, _ANSWER_LIMIT)
+            if uptime is not None and self._is_answered_by(child, endpoint, uptime):
+                return Ready()
+            if uptime is not None:
+                silence = f"another process answers on {_shown(endpoint)}"
+            if time.monotonic() >= end:
+                return Unresponsive(f"not ready within {deadline:g} s: {silence}")
+            await _pause(child)
+        return await self.exit_of(child, 0)
+
+    def reload(self, child: Child) -> bool:
+        """Ask it to read its config again. False when it is gone. Take `child.stderr_mark()` before."""
+        return child.signal(signal.SIGHUP)
+
+    async def reload_count(self, endpoint: Endpoint) -> int | None:
+        return await self._monitoring.reload_count(endpoint, _OBSERVE_LIMIT)
+
+    async def acknowledged(
+        self, child: Child, endpoint: Endpoint, before: int, mark: int, deadline: float
+    ) -> ReloadOutcome:
+        """Wait for the outcome of a reload that was asked for when the count was `before` and stderr stood at `mark`.
+
+        The only proof is the count (POST says "done" to everything, and log lines can be forged through an alias). The
+        server is away for a moment in between. A refusal takes a second longer than its words: the count must stay.
+        """
+        end = time.monotonic() + deadline
+        refusal, refused_at = "", 0.0
+        while child.alive():
+            count = await self._monitoring.reload_count(endpoint, _ANSWER_LIMIT)
+            now = time.monotonic()
+            if count is not None and count > before and child.listens_on(endpoint.port) is not False:
+                return Acknowledged(count)
+            if not refusal:
+                refusal, refused_at = messages.refusal(child.stderr_since(mark), self._environment), now
+            elif count == before and now - refused_at >= _DECLINED_STAYS:
+                return Declined(refusal)
+            if now >= end:
+                silence = "its monitoring server is silent" if count is None else f"the reload count stays at {count}"
+                return Unresponsive(f"no outcome within {deadline:g} s: {silence}")
+            await _pause(child)
+        return await self.exit_of(child, mark)
+
+    async def observe(self, child: Child, endpoint: Endpoint) -> Observation:
+        """Look once at everything that tells of its health; 2 s at most."""
+        end = time.monotonic() + _OBSERVE_LIMIT
+        usage = child.usage()
+        if usage is None:
+            return Observation(alive=False, answering=False, detail="the process is gone")
+        seen = Observation(
+            alive=True,
+            answering=False,
+            resident_bytes=usage.resident_bytes,
+            cpu_seconds=usage.cpu_seconds,
+            detail=f"nothing answers on {_shown(endpoint)}",
+        )
+
+        def left() -> float:
+            return max(0.0, end - time.monotonic())
+
+        uptime = await self._monitoring.uptime(endpoint, left())
+        if not child.alive():
+            return replace(seen, alive=False, detail="the process is gone")
+        if uptime is None:
+            return seen
+        if not self._is_answered_by(child, endpoint, uptime):
+            return replace(seen, detail=f"another process answers on {_shown(endpoint)}")
+        seen = replace(seen, answering=True, uptime=uptime, detail="it answers, but has no metrics")
+        seen = replace(seen, reloads=await self._monitoring.reload_count(endpoint, left()))
+        counters = await self._monitoring.counters(endpoint, left())
+        if counters is None:
+            return seen
+        if counters.uptime is not None and uptime - counters.uptime > _METRICS_STALE:
+            return replace(
+                seen, detail=f"its metrics are {uptime - counters.uptime:.0f} s old: the engine does not turn"
+            )
+        return replace(seen, outputs=counters.outputs, inputs=counters.inputs, detail="")
+
+    async def close(self) -> None:
+        await self._monitoring.close()
+
+    def _is_answered_by(self, child: Child, endpoint: Endpoint, uptime: float) -> bool:
+        listens = child.listens_on(endpoint.port)
+        if listens is None:  # /proc is closed to us: then only an answer older than the child gives a stranger away
+            return uptime <= time.monotonic() - self._spawned_at + _CLOCKS_DIFFER
+        return listens
+
+    async def exit_of(self, child: Child, mark: int) -> Exited:
+        returncode = await child.wait()
+        said = child.stderr_since(mark)
+        found = messages.start_errors(said, self._environment)
+        reason = f"Fluent Bit ended: {describe_exit(returncode)}"
+        return Exited(returncode, f"{reason}: {found[0].message}" if found else reason, found)
+
+    async def _run(self, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Completed:
+        return await self._processes.run(
+            [self._binary, *arguments],
+            env=command.dry_run_environment(os.environ, ()) if env is None else env,
+            cwd=self._cwd,
+            timeout=self._validate_timeout,
+            output_limit=_OUTPUT_LIMIT,
+        )
+
+
+def _shown(endpoint: Endpoint) -> str:
+    return f"{endpoint.host}:{endpoint.port}"
+
+
+async def _pause(child: Child) -> None:
+    """A step, or less when the child ends."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_STEP):
+            await child.wait()

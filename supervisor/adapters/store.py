@@ -1,0 +1,412 @@
+"""Which generations, good and refused, are on disk?
+
+    DIRECTORY/lock                      held by the one supervisor that owns all this
+    DIRECTORY/state.json                what to remember; `state.json.previous` is the one before
+    DIRECTORY/generations/000042-9f3c…/ one accepted candidate, complete: config, copied files, manifest, snapshot
+    DIRECTORY/current -> generations/…  what the child is told to read
+
+Everything is written beside its place, flushed, and moved there by rename; then the directory is flushed. So at every
+instant each name stands for something whole. Methods block on the disk: call them from a thread. A method that cannot
+do its work raises `StoreError` and has changed nothing that was named before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from supervisor.adapters.store_format import (
+    STATE_VERSION,
+    generation_from_json,
+    generation_to_json,
+    snapshot_from_json,
+    snapshot_to_json,
+)
+from supervisor.model import GENERATION_ROOT, Candidate, Generation, Snapshot, StoreError
+
+MANIFEST = "generation.json"
+SNAPSHOT = "snapshot.json"
+GOOD_MARK = "good"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered over restarts."""
+
+    sequence: int = 0  # highest generation number ever given
+    good: int | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)  # digest of a candidate → why it was taken back
+
+
+REFUSED_KEPT = 200
+KEY_LENGTH = 32  # bytes
+
+
+class Store:
+    """The state directory. One owner; `lock` first."""
+
+    def __init__(self, directory: str, *, keep: int) -> None:
+        self.directory = Path(directory)
+        self.keep = keep
+        self.memory = Memory()
+        self.remarks: tuple[str, ...] = ()  # what `load` had to set aside, for the log
+        self._lock: int | None = None
+
+    # --- opening ---------------------------------------------------------------------------------------------
+
+    def lock(self) -> bool:
+        """Take the directory for ourselves. False: another live supervisor holds it."""
+        with _explained(f"cannot use the state directory {self.directory}"):
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._generations.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        return True
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def load(self) -> Memory:
+        """Read what was remembered. What is torn or newer is set aside, never destroyed; then the next best counts."""
+        remarks: list[str] = []
+        memory: Memory | None = None
+        for path in (self._state, self._state_previous):
+            if memory is None and path.exists():
+                memory = self._read_state(path, remarks)
+        highest = max((number for number, _ in self._numbered()), default=0)
+        if memory is None:
+            memory = Memory(good=self._newest_marked_good())
+            if memory.good is not None:
+                remarks.append(f"generation {memory.good} is the newest that is marked good on disk: going on with it")
+        self.memory = replace(memory, sequence=max(memory.sequence, highest))
+        self.remarks = tuple(remarks)
+        self._clear_unfinished()
+        return self.memory
+
+    def _read_state(self, path: Path, remarks: list[str]) -> Memory | None:
+        try:
+            document = json.loads(path.read_bytes())
+            body = document["body"]
+            if int(document["version"]) > STATE_VERSION:
+                self._set_aside(path, f"newer-{document['version']}", remarks, "it was written by a newer version")
+                return None
+            if document["checksum"] != _checksum(body):
+                raise ValueError("its checksum does not fit")
+            good = body["good"]
+            return Memory(int(body["sequence"]), None if good is None else int(good), dict(body["refused"]))
+        except OSError as error:
+            remarks.append(f"cannot read {path}: {error.strerror}; going on without it")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self._set_aside(path, "torn", remarks, f"it is torn ({error})")
+        return None
+
+    def _set_aside(self, path: Path, suffix: str, remarks: list[str], why: str) -> None:
+        aside = path.with_name(f"{path.name}.{suffix}")
+        with contextlib.suppress(OSError):
+            os.replace(path, aside)
+        remarks.append(f"{path.name} cannot be used, {why}: set aside as {aside.name}")
+
+    def _newest_marked_good(self) -> int | None:
+        for number, path in sorted(self._numbered(), reverse=True):
+            if (path / GOOD_MARK).exists() and self.generation(number) is not None:
+                return number
+        return None
+
+    # --- generations -----------------------------------------------------------------------------------------
+
+    @property
+    def config_path(self) -> str:
+        """What the child is given as `-c`, whatever generation is current."""
+        return str(self.directory / "current" / "fluent-bit.yaml")
+
+    def generation(self, number: int | None) -> Generation | None:
+        """The generation as it lies on disk, checked file by file; None when it is not there or not whole."""
+        path = next((path for found, path in self._numbered() if found == number), None)
+        if path is None:
+            return None
+        try:
+            manifest = json.loads((path / MANIFEST).read_bytes())
+            for name, digest in manifest["files"].items():
+                if hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
+                    return None
+            return generation_from_json(manifest["generation"], str(path))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+
+    def snapshot(self, number: int | None) -> Snapshot | None:
+        """The snapshot that the generation was made of."""
+        path = next((path for found, path in self._numbered() if found == number), None)
+        if path is None:
+            return None
+        try:
+            return snapshot_from_json(json.loads((path / SNAPSHOT).read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+
+    def find(self, digest: str) -> Generation | None:
+        """The newest whole generation of that digest."""
+        short = digest[:12]
+        for number, path in sorted(self._numbered(), reverse=True):
+            if path.name.endswith(f"-{short}"):
+                found = self.generation(number)
+                if found is not None and found.digest == digest:
+                    return found
+        return None
+
+    def keep_candidate(self, candidate: Candidate, snapshot: Snapshot, made_by: str) -> Generation:
+        """Write an accepted candidate as the next generation, whole or not at all."""
+        number = self.memory.sequence + 1
+        final = self._generations / f"{number:06d}-{candidate.digest[:12]}"
+        beside = self._generations / f".{final.name}.unfinished"
+        generation = Generation(
+            number=number,
+            digest=candidate.digest,
+            path=str(final),
+            members=candidate.members,
+            endpoint=candidate.endpoint,
+            restart_key=candidate.restart_key,
+            grace=candidate.grace,
+            directories=candidate.directories,
+            outputs=candidate.outputs,
+            created_at=time.time(),
+            made_by=made_by,
+        )
+        with _explained(f"cannot write generation {number} below {self.directory}"):
+            shutil.rmtree(beside, ignore_errors=True)
+            beside.mkdir(mode=0o700)
+            try:
+                self._fill(beside, final, candidate, snapshot, generation)
+                os.rename(beside, final)
+            except BaseException:
+                shutil.rmtree(beside, ignore_errors=True)
+                raise
+            _flush_directory(self._generations)
+        self.memory = replace(self.memory, sequence=number)
+        return generation
+
+    def _fill(
+        self, beside: Path, final: Path, candidate: Candidate, snapshot: Snapshot, generation: Generation
+    ) -> None:
+        known = self._reusable()
+        digests: dict[str, str] = {}
+        for name, content in contents(candidate, str(final)):
+            digests[name] = hashlib.sha256(content).hexdigest()
+            target = beside / name
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _link(known.get(digests[name]), target, content):
+                _write(target, content)
+        _write(beside / SNAPSHOT, _compact(snapshot_to_json(snapshot)))
+        manifest = {"generation": generation_to_json(generation), "files": digests}
+        _write(beside / MANIFEST, _compact(manifest))
+        for directory in sorted({path.parent for path in beside.rglob("*")}):
+            _flush_directory(directory)
+
+    def _reusable(self) -> dict[str, Path]:
+        """Files of the newest generation by digest: equal ones are linked, not written and flushed again."""
+        for _number, path in sorted(self._numbered(), reverse=True):
+            with contextlib.suppress(OSError, ValueError, KeyError, AttributeError):
+                files = json.loads((path / MANIFEST).read_bytes())["files"]
+                return {digest: path / name for name, digest in files.items()}
+        return {}
+
+    def install(self, generation: Generation) -> None:
+        """Point `current` at the generation, by one rename."""
+        link = self.directory / "current"
+        beside = self.directory / ".current.next"
+        with _explained(f"cannot make generation {generation.number} current below {self.directory}"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside)
+            os.symlink(os.path.join("generations", os.path.basename(generation.path)), beside)
+            os.replace(beside, link)
+            _flush_directory(self.directory)
+
+    def commit(self, number: int) -> None:
+        """Remember the generation as good, and let go of old ones."""
+        path = next((path for found, path in self._numbered() if found == number), None)
+        self.memory = replace(self.memory, good=number)
+        with _explained(f"cannot remember generation {number} as good below {self.directory}"):
+            if path is not None and not (path / GOOD_MARK).exists():
+                _write(path / GOOD_MARK, b"")
+                _flush_directory(path)
+            self.save()
+            self._prune()
+
+    def refuse(self, digest: str, reason: str) -> None:
+        """Keep a candidate out until it changes, also over restarts."""
+        refused = {**self.memory.refused, digest: reason}
+        while len(refused) > REFUSED_KEPT:
+            refused.pop(next(iter(refused)))
+        self.memory = replace(self.memory, refused=refused)
+        with _explained(f"cannot remember what was refused below {self.directory}"):
+            self.save()
+
+    def forgive(self) -> None:
+        """Forget what was refused: somebody asked for another try."""
+        if self.memory.refused:
+            self.memory = replace(self.memory, refused={})
+            with _explained(f"cannot write below {self.directory}"):
+                self.save()
+
+    def save(self) -> None:
+        body = {"sequence": self.memory.sequence, "good": self.memory.good, "refused": dict(self.memory.refused)}
+        document = {"version": STATE_VERSION, "checksum": _checksum(body), "body": body}
+        beside = self.directory / ".state.json.next"
+        _write(beside, _compact(document))
+        spare = self.directory / ".state.json.spare"
+        with contextlib.suppress(OSError):
+            spare.unlink(missing_ok=True)
+            os.link(self._state, spare)
+            os.replace(spare, self._state_previous)
+        os.replace(beside, self._state)
+        _flush_directory(self.directory)
+
+    def secret_key(self) -> bytes:
+        """The key for digests of secrets, made once: without it a digest tells nothing, not even of a short secret."""
+        path = self.directory / "key"
+        with contextlib.suppress(OSError):
+            key = path.read_bytes()
+            if len(key) == KEY_LENGTH:
+                return key
+        key = os.urandom(KEY_LENGTH)
+        with contextlib.suppress(OSError):  # without a disk it lasts as long as we do
+            _write(path, key)
+        return key
+
+    # --- housekeeping ----------------------------------------------------------------------------------------
+
+    @property
+    def _generations(self) -> Path:
+        return self.directory / "generations"
+
+    @property
+    def _state(self) -> Path:
+        return self.directory / "state.json"
+
+    @property
+    def _state_previous(self) -> Path:
+        return self.directory / "state.json.previous"
+
+    def _numbered(self) -> Iterator[tuple[int, Path]]:
+        try:
+            names = os.listdir(self._generations)
+        except OSError:
+            return
+        for name in names:
+            number = name.partition("-")[0]
+            if number.isdecimal():
+                yield int(number), self._generations / name
+
+    def _clear_unfinished(self) -> None:
+        for path in self._generations.glob(".*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _prune(self) -> None:
+        current = os.path.basename(os.path.realpath(self.directory / "current"))
+        numbered = sorted(self._numbered(), reverse=True)
+        for number, path in numbered[self.keep :]:
+            if number != self.memory.good and path.name != current:
+                doomed = path.with_name(f".{path.name}.old")
+                with contextlib.suppress(OSError):
+                    os.rename(path, doomed)  # a half-removed directory must not look like a generation
+                shutil.rmtree(doomed, ignore_errors=True)
+
+
+def contents(candidate: Candidate, root: str) -> Iterator[tuple[str, bytes]]:
+    """Every file of the candidate as it has to read when it lies in the directory `root`."""
+    for file in candidate.files:
+        yield file.name, file.text.replace(GENERATION_ROOT, root).encode("utf-8", "surrogateescape")
+    for copy in candidate.copies:
+        yield copy.name, copy.content
+
+
+def lay_out(candidate: Candidate, root: str) -> str:
+    """Write the candidate into the directory `root` for a look at it, unflushed; returns the main file's path."""
+    with _explained(f"cannot write a candidate below {root}"):
+        shutil.rmtree(root, ignore_errors=True)
+        os.makedirs(root, mode=0o700)
+        made = {root}
+        for name, content in contents(candidate, root):
+            target = os.path.join(root, name)
+            parent = os.path.dirname(target)
+            if parent not in made:
+                os.makedirs(parent, mode=0o700, exist_ok=True)
+                made.add(parent)
+            with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(content)
+    return os.path.join(root, candidate.files[0].name)
+
+
+def usable_directory(wanted: str, spare: list[str]) -> tuple[str, str]:
+    """The first of these directories that this uid can really write to, and what was wrong with the wanted one."""
+    problem = ""
+    for path in [wanted, *spare]:
+        try:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+            probe = os.path.join(path, f".probe-{os.getpid()}")
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.unlink(probe)
+            return path, problem
+        except OSError as error:
+            problem = problem or f"uid {os.geteuid()} cannot write to {path}: {error.strerror}"
+    raise StoreError(f"{problem}; nor to any of {', '.join(spare) or 'no other place'}")
+
+
+@contextlib.contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{doing}: {error.strerror or error} (uid {os.geteuid()})") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _link(source: Path | None, target: Path, content: bytes) -> bool:
+    """Share the file of an older generation, if it still holds what it should."""
+    if source is None:
+        return False
+    try:
+        os.link(source, target)
+        if target.read_bytes() == content:
+            return True
+        target.unlink()
+    except OSError:
+        pass
+    return False
+
+
+def _flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _compact(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _checksum(body: object) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,334 @@
+"""Who decides, and who does? The machine decides, the performer does; this owns the state between them.
+
+One mailbox, one consumer: nobody else changes anything. A watch lives as long as its phase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from supervisor.adapters.fluent_bit import Binary, FluentBit
+from supervisor.adapters.journal import Journal
+from supervisor.adapters.metrics import Metrics
+from supervisor.adapters.process import Child
+from supervisor.adapters.store import Store
+from supervisor.controller.performer import Performer, desired_of
+from supervisor.controller.preparing import Preparing
+from supervisor.controller.report import Facts, status_of
+from supervisor.controller.watches import Watches
+from supervisor.core import events as e
+from supervisor.core.machine import Phase, State, step
+from supervisor.model import ChildStatus, Generation, Health, Observation, Reading, Snapshot, Status, StoreError
+from supervisor.prepare import Judgement
+from supervisor.settings import Settings
+
+READY_WITHOUT_CHILD = 30.0  # seconds for which a child may be gone before readiness falls
+RETRY_INSTALL = 5.0  # seconds until a generation that the disk refused is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request to look again."""
+
+    outcome: str  # committed | unchanged | refused | reverted | degraded
+    reason: str = ""
+    generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Somebody asked to look again, and may wait for the outcome."""
+
+    waiter: asyncio.Future[Outcome]
+    allow_empty: bool
+
+
+class Controller:
+    """Sole owner of the machine's state."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        binary: Binary,
+        fluent_bit: FluentBit,
+        store: Store,
+        judgement: Judgement,
+        metrics: Metrics,
+        journal: Journal,
+        made_by: str,
+        restart_always: bool,
+        watch_mode: Callable[[], str],
+        remember_child: Callable[[Child | None], None],
+        degraded: tuple[str, ...] = (),
+    ) -> None:
+        self._binary, self._metrics, self._journal = binary, metrics, journal
+        self._watch_mode, self._degraded = watch_mode, degraded
+        self._mailbox: asyncio.Queue[e.Event | _Request] = asyncio.Queue()
+        self._performer = Performer(
+            fluent_bit=fluent_bit,
+            store=store,
+            metrics=metrics,
+            journal=journal,
+            post=self.post,
+            remember_child=remember_child,
+        )
+        self._watches = Watches(fluent_bit=fluent_bit, settings=settings, post=self.post, observed=self._observed)
+        self._preparing = Preparing(
+            restart_always=restart_always or not binary.reloads or settings.apply.method == "restart",
+            judgement=judgement,
+            store=store,
+            on_disk=self._performer.on_disk,
+            made_by=made_by,
+            journal=journal,
+            metrics=metrics,
+        )
+        self._state = State()
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()  # all that have not ended
+        self._of_phase: set[asyncio.Task[None]] = set()  # those that end with the phase
+        self._snapshot: Snapshot | None = None
+        self._seen: dict[int, float] = {}  # serial → when its change was seen
+        self._waiters: list[tuple[int, asyncio.Future[Outcome]]] = []
+        self._was_ready = False
+        self._childless_since: float | None = time.monotonic()
+
+    # --- how others reach it ----------------------------------------------------------------------------------
+
+    def post(self, event: e.Event) -> None:
+        self._mailbox.put_nowait(event)
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """There is a new snapshot; the newest counts."""
+        self._snapshot = snapshot
+        self.post(e.Changed())
+
+    async def request(self, snapshot: Snapshot, *, allow_empty: bool) -> asyncio.Future[Outcome]:
+        """Ask for another look, at this snapshot or a newer one; the future tells what became of it."""
+        self._snapshot = snapshot
+        waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._mailbox.put_nowait(_Request(waiter, allow_empty))
+        return waiter
+
+    def boot_from(self, generation: Generation, *, proven: bool) -> None:
+        """Start with what was good before anything is read. Not `proven`: it was assembled again and accepted anew."""
+        self._performer.generations[generation.number] = generation
+        good = generation.number if proven else None
+        self._state = replace(self._state, good=good, ready=e.Ready(generation.number, False))
+        self.post(e.Observed(False))  # any event lets what is ready meet the child that is free
+
+    def pass_on(self, number: signal.Signals) -> None:
+        """Hand a signal to the child as it is."""
+        if self._performer.child is not None:
+            self._performer.child.signal(number)
+
+    async def stop_child_now(self) -> None:
+        """For the way out after a fault of our own: TERM, and a moment to write down what is in memory."""
+        child = self._performer.child
+        if child is not None and child.signal_group(signal.SIGTERM):
+            await child.ended_within(self._performer.look.generation.grace if self._performer.look.generation else 1.0)
+
+    # --- the loop ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until the machine has stopped. Raises only for bugs."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                while self._state.phase is not Phase.STOPPED:
+                    await self._turn(await self._mailbox.get())
+                    self._metrics.show(self.status())
+                for task in tuple(self._tasks):
+                    task.cancel()
+        finally:
+            self._performer.close()
+
+    async def _turn(self, item: e.Event | _Request) -> None:
+        asked = isinstance(item, _Request)
+        event: e.Event = e.Changed() if isinstance(item, _Request) else item
+        if isinstance(item, _Request):
+            self._preparing.allow_empty |= item.allow_empty
+        before, (self._state, actions) = self._state, step(self._state, event)
+        if isinstance(event, e.Changed):
+            self._seen[self._state.wanted] = time.monotonic()
+        if isinstance(item, _Request) and asked:
+            self._waiters.append((self._state.wanted, item.waiter))
+        self._note(before, event)
+        for action in actions:
+            if not await self._perform(action, event, before):
+                break
+        self._follow_phase(before)
+        self._answer_waiters(before, event)
+
+    async def _perform(self, action: e.Action, event: e.Event, before: State) -> bool:
+        """Whether the actions that follow may be performed."""
+        if isinstance(action, e.Prepare):
+            self._start_preparing(action.serial)
+            return True
+        try:
+            await self._performer.perform(action, event, before, self._state)
+        except StoreError as error:
+            self._performer.trouble = str(error)
+            self._journal.say("error", "store.failed", f"{error}; what runs goes on")
+            if isinstance(action, e.Install):
+                self.post(e.InstallFailed(self._state.epoch, str(error)))
+                asyncio.get_running_loop().call_later(RETRY_INSTALL, self.post, e.Changed())
+                return False
+        if isinstance(action, e.Spawn) and self._performer.child is not None:
+            waiting = self._performer.wait_for(self._performer.child, action.incarnation, self._is_leaving)
+            self._start_task(waiting, f"child {action.incarnation}")
+        return True
+
+    def _is_leaving(self) -> bool:
+        return self._state.phase in (Phase.REPLACING, Phase.STOPPING)
+
+    def _start_preparing(self, serial: int) -> None:
+        snapshot = self._snapshot
+        if snapshot is None:
+            self.post(e.Refused(serial))
+            return
+
+        async def prepare(snapshot: Snapshot) -> None:
+            running = self._performer.generations.get(self._state.current or 0)
+            outdated = lambda: self._state.wanted != serial  # noqa: E731
+            answer = await self._preparing.prepare(snapshot, running, outdated)
+            if answer.generation is not None:
+                number = answer.generation.number
+                self._performer.generations[number] = answer.generation
+                self._performer.seen[number] = self._seen.get(serial, time.monotonic())
+            if answer.trouble or answer.ready is not None:
+                self._performer.trouble = answer.trouble
+            if answer.generation is not None and answer.generation.number == self._state.current == self._state.good:
+                self._performer.taken_back.clear()  # what was taken back is gone, and what runs is what is wanted
+            self.post(e.Refused(serial) if answer.ready is None else e.Prepared(serial, answer.ready))
+
+        self._start_task(prepare(snapshot), f"prepare {serial}")
+
+    def _follow_phase(self, before: State) -> None:
+        """End the watches of the phase that was left, and start those of the one that was entered."""
+        state = self._state
+        if state.epoch == before.epoch:
+            return
+        for task in self._of_phase:
+            task.cancel()
+        watches = self._watches.of(state, self._performer.look)
+        self._of_phase = {self._start_task(watch, f"{state.phase} {state.epoch}") for watch in watches}
+        facts = {"current": state.current, "good": state.good}
+        self._journal.say("debug", "phase", f"{before.phase} -> {state.phase}", **facts)
+        if state.phase is Phase.PROBATION:
+            self._performer.came_up()
+        childless = state.phase in (Phase.DOWN, Phase.BACKOFF, Phase.STOPPED)
+        self._childless_since = (self._childless_since or time.monotonic()) if childless else None
+
+    def _start_task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        assert self._group is not None
+        task = self._group.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # --- notes ------------------------------------------------------------------------------------------------
+
+    def _note(self, before: State, event: e.Event) -> None:
+        match event:
+            case e.Declined(reason=reason) if before.epoch == event.epoch:
+                self._journal.say("error", "reload.declined", f"Fluent Bit declined the reload: {reason}")
+            case e.Unresponsive() if before.epoch == event.epoch:
+                what = "start" if before.phase is Phase.STARTING else "reload"
+                message = f"the {what} did not end within its deadline: stopping the child to start it anew"
+                self._journal.say("error", f"{what}.unresponsive", message)
+            case e.Failed(reason=reason) if before.epoch == event.epoch:
+                self._performer.trouble = f"unhealthy: {reason}"
+                self._journal.say("error", "child.unhealthy", f"the child is not well: {reason}")
+
+    def _observed(self, observation: Observation, reading: Reading, baseline: Observation | None) -> None:
+        for warning in reading.warnings:
+            if self._performer.reading is None or warning not in self._performer.reading.warnings:
+                self._journal.say("warning", "output.failing", warning)
+        self._performer.observation, self._performer.reading = observation, reading
+        self._performer.baseline = baseline or self._performer.baseline
+        self._metrics.observed(observation)
+
+    def _answer_waiters(self, before: State, event: e.Event) -> None:
+        still: list[tuple[int, asyncio.Future[Outcome]]] = []
+        for serial, waiter in self._waiters:
+            if waiter.done():
+                continue
+            outcome = self._outcome(serial, before, event)
+            if outcome is None:
+                still.append((serial, waiter))
+            else:
+                waiter.set_result(outcome)
+        self._waiters = still
+
+    def _outcome(self, serial: int, before: State, event: e.Event) -> Outcome | None:
+        """What became of the request `serial`, if that is known by now."""
+        state, trouble = self._state, self._performer.trouble
+        if state.phase is Phase.STOPPED:
+            return Outcome("degraded", "the supervisor stopped")
+        if state.serial < serial:
+            return None
+        if isinstance(event, e.Refused) and event.serial >= serial:
+            return Outcome("refused", trouble, state.current)
+        if self.status().in_sync:
+            settled = isinstance(event, e.Prepared) and state.phase is Phase.STEADY
+            return Outcome("unchanged" if settled else "committed", "", state.current)
+        if isinstance(event, (e.Exited, e.Declined, e.Unresponsive, e.Failed)) and trouble and before.newcomer:
+            if not state.newcomer:
+                return Outcome("reverted", trouble, state.current)
+            if state.phase is Phase.BACKOFF:
+                return Outcome("degraded", trouble, state.current)
+        return None
+
+    # --- how it looks -----------------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        return status_of(self._facts())
+
+    def _facts(self) -> Facts:
+        state, performer, judged = self._state, self._performer, self._preparing.judged
+        digest = judged.candidate.digest if judged is not None and judged.candidate is not None else ""
+        back = performer.taken_back.get(digest)
+        child = performer.child
+        return Facts(
+            state=state,
+            snapshot=self._snapshot,
+            judged=judged,
+            current=performer.generations.get(state.current or 0),
+            good=performer.generations.get(state.good or 0),
+            desired=desired_of(performer.generations, digest),
+            last_apply=performer.attempt.status if performer.attempt is not None else None,
+            child=ChildStatus(
+                child.pid if child else None,
+                child.started_at if child else None,
+                performer.restarts,
+                self._binary.version,
+            ),
+            ready=self._is_ready(),
+            trouble=self._preparing.unanswered or performer.trouble or self._binary.error,
+            degraded=self._degraded,
+            taken_back=(back,) if back is not None else (),
+            warnings=performer.reading.warnings if performer.reading is not None else (),
+            watch_mode=self._watch_mode(),
+            reverted=bool(performer.taken_back),
+            committed_at=performer.committed_at,
+        )
+
+    def _is_ready(self) -> bool:
+        """Up on good or on a candidate that started well, or idle; once so, it stays for a while without a child."""
+        state, reading = self._state, self._performer.reading
+        well = reading is not None and reading.health is Health.WELL
+        if state.phase in (Phase.STOPPING, Phase.STOPPED) or (state.phase is Phase.DOWN and not state.idle):
+            self._was_ready = False
+        elif state.phase in (Phase.DOWN, Phase.STEADY) or (
+            state.phase is Phase.PROBATION and (well or not state.newcomer)
+        ):
+            self._was_ready = True
+        elif self._childless_since is not None and time.monotonic() - self._childless_since > READY_WITHOUT_CHILD:
+            self._was_ready = False
+        return self._was_ready

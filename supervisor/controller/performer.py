@@ -1,0 +1,232 @@
+"""How is each action of the machine performed?
+
+In order, short, never cancelled. What is known of the child, of what it was told and of the attempt under way is kept
+here, for the watches and the report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from supervisor.adapters.access import make_directory
+from supervisor.adapters.fluent_bit import FluentBit, child_environment
+from supervisor.adapters.health import Judge
+from supervisor.adapters.journal import Journal
+from supervisor.adapters.metrics import Metrics
+from supervisor.adapters.process import Child
+from supervisor.adapters.store import Store
+from supervisor.controller.report import changed_members
+from supervisor.controller.watches import Look
+from supervisor.core import events as e
+from supervisor.core.machine import Phase, State
+from supervisor.model import ApplyStatus, Finding, Generation, Observation, ProcessError, Reading, Severity
+
+T = TypeVar("T")
+
+_CAUSES: dict[type[object], str] = {
+    e.Exited: "exited",
+    e.Declined: "declined",
+    e.Unresponsive: "deadline",
+    e.Failed: "unhealthy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A generation on its way to being good."""
+
+    status: ApplyStatus
+    began: float  # when its change was seen, on the monotonic clock
+    live: float | None = None  # when it came up, on the same clock
+
+
+class Performer:
+    """Does what the machine asks for."""
+
+    def __init__(
+        self,
+        *,
+        fluent_bit: FluentBit,
+        store: Store,
+        metrics: Metrics,
+        journal: Journal,
+        post: Callable[[e.Event], None],
+        remember_child: Callable[[Child | None], None],
+    ) -> None:
+        self._fluent_bit, self._store = fluent_bit, store
+        self._metrics, self._journal = metrics, journal
+        self._post, self._remember_child = post, remember_child
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")  # one owner, one thread
+        self.generations: dict[int, Generation] = {}
+        self.seen: dict[int, float] = {}  # generation → when its change was seen
+        self.child: Child | None = None
+        self.look = Look(None, None, Judge(before=None, old_outputs=(), new_outputs=()))
+        self.observation: Observation | None = None  # the latest
+        self.baseline: Observation | None = None  # what the next apply is compared with
+        self.reading: Reading | None = None
+        self.attempt: Attempt | None = None
+        self.restarts = 0
+        self.trouble = ""
+        self.committed_at: float | None = None
+        self.taken_back: dict[str, Finding] = {}  # by digest of the candidate
+
+    async def perform(self, action: e.Action, event: e.Event, before: State, state: State) -> None:
+        """Raises `StoreError` when the disk refuses; then nothing was told to the child."""
+        match action:
+            case e.Install(number):
+                await self.on_disk(lambda: self._store.install(self.generations[number]))
+            case e.Spawn(number, incarnation):
+                self._spawn(number, incarnation, before, state)
+            case e.Reload(number):
+                await self._reload(number, state)
+            case e.Stop():
+                self.signal(signal.SIGTERM)
+            case e.Kill():
+                self._journal.say("warning", "child.killed", "the child did not leave within its grace: KILL")
+                self.signal(signal.SIGKILL)
+            case e.Commit(number):
+                await self._commit(number, state)
+            case e.Blame(number, reason):
+                await self._take_back(number, reason, event, state)
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.child is not None:
+            self.child.signal_group(number)
+
+    async def on_disk(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
+
+    def close(self) -> None:
+        self._disk.shutdown(wait=False, cancel_futures=True)
+
+    # --- the child --------------------------------------------------------------------------------------------
+
+    def _spawn(self, number: int, incarnation: int, before: State, state: State) -> None:
+        generation, old = self.generations[number], self.look.generation
+        self._make_directories(generation)
+        self._begin(generation, "start" if self.child is None and old is None else "restart", state)
+        self.reading = None
+        try:
+            child = self._fluent_bit.spawn(self._store.config_path, child_environment(os.environ))
+        except ProcessError as error:
+            self.child, self.trouble = None, str(error)
+            self._post(e.Exited(incarnation, str(error)))
+            return
+        self.child = child
+        self._remember_child(child)
+        self.restarts += old is not None
+        self._metrics.child_started(_start_reason(before, state, first=old is None))
+        self._journal.say("info", "child.started", f"Fluent Bit started with generation {number}", pid=child.pid)
+        self.look = self._look_at(child, generation, old)
+
+    async def wait_for(self, child: Child, incarnation: int, asked: Callable[[], bool]) -> None:
+        """Tell when it is gone, and why, in its own last words."""
+        await child.wait()
+        ended = await self._fluent_bit.exit_of(child, self.look.mark)
+        cause = ended.findings[0].message if ended.findings else ""
+        reason = f"{ended.reason}: {cause}" if cause and cause not in ended.reason else ended.reason
+        self._metrics.child_exited(ended.returncode)
+        if asked():
+            self._journal.say("info", "child.exited", f"{reason}, as asked", pid=child.pid)
+        else:
+            self.trouble = reason
+            self._journal.say("error", "child.exited", self.trouble, pid=child.pid)
+        if self.child is child:
+            self.child = None
+            self._remember_child(None)
+        self._post(e.Exited(incarnation, reason))
+
+    async def _reload(self, number: int, state: State) -> None:
+        child, generation, old = self.child, self.generations[number], self.look.generation
+        if child is None:
+            return  # its exit is in the mailbox already
+        self._make_directories(generation)
+        count = await self._fluent_bit.reload_count(old.endpoint) if old is not None else None
+        if count is None:
+            count = (self.observation.reloads if self.observation is not None else None) or 0
+        self._begin(generation, "reload", state)
+        self.look = self._look_at(child, generation, old, count)
+        self._journal.say("info", "reload.requested", f"reloading to generation {number}", pid=child.pid)
+        self._fluent_bit.reload(child)
+
+    def _look_at(self, child: Child, generation: Generation, old: Generation | None, count: int = 0) -> Look:
+        judge = Judge(
+            before=self.baseline if old is not None else None,
+            old_outputs=old.outputs if old is not None else (),
+            new_outputs=generation.outputs,
+        )
+        return Look(child, generation, judge, mark=child.stderr_mark(), count=count)
+
+    def _make_directories(self, generation: Generation) -> None:
+        for directory in generation.directories:
+            if problem := make_directory(directory):
+                self._journal.say("warning", "directory.unusable", problem)
+
+    # --- the attempt ------------------------------------------------------------------------------------------
+
+    def _begin(self, generation: Generation, method: str, state: State) -> None:
+        if generation.number == state.good:
+            return  # going back, or coming up again: no attempt at anything new
+        self.end_attempt("superseded", "a newer change took its place")
+        began = self.seen.get(generation.number, time.monotonic())
+        self.attempt = Attempt(ApplyStatus(generation.number, method, "applying", "", time.time(), 0.0), began)
+
+    def end_attempt(self, outcome: str, reason: str) -> None:
+        attempt = self.attempt
+        if attempt is None or attempt.status.outcome != "applying":
+            return
+        now = time.monotonic()
+        status = replace(attempt.status, outcome=outcome, reason=reason, seconds=now - attempt.began)
+        self.attempt = replace(attempt, status=status)
+        self._metrics.applied(status.method, outcome, (attempt.live or now) - attempt.began)
+
+    def came_up(self) -> None:
+        """The child answers with what it was told last."""
+        attempt = self.attempt
+        if attempt is not None and attempt.live is None and attempt.status.outcome == "applying":
+            self.attempt = replace(attempt, live=time.monotonic())
+
+    async def _commit(self, number: int, state: State) -> None:
+        self.end_attempt("committed", "")
+        generation = self.generations[number]
+        self.taken_back.clear()
+        self.trouble, self.committed_at = "", time.time()
+        self._journal.say("info", "generation.committed", f"generation {number} is good", digest=generation.digest[:12])
+        kept = {number, state.current, state.ready.generation if state.ready else None}
+        self.generations = {n: g for n, g in self.generations.items() if n >= number or n in kept}
+        self.seen = {n: at for n, at in self.seen.items() if n in self.generations}
+        await self.on_disk(lambda: self._store.commit(number))
+
+    async def _take_back(self, number: int, reason: str, event: e.Event, state: State) -> None:
+        generation, good = self.generations[number], self.generations.get(state.good or 0)
+        changed = changed_members(good, generation)
+        self.end_attempt("reverted", reason)
+        self._metrics.reverted(_CAUSES.get(type(event), "unhealthy"))
+        who = ", ".join(changed) or "only what is referred to, or settings"
+        message = f"generation {number} was tried and taken back: {reason}; changed were: {who}"
+        snippet = changed[0] if len(changed) == 1 else ""
+        finding = Finding(Severity.ERROR, "taken-back", message, "it is tried again as soon as it changes", snippet)
+        self.taken_back = {generation.digest: finding}
+        self.trouble = message
+        self._journal.say("error", "generation.reverted", message, generation=number, back_to=state.good)
+        await self.on_disk(lambda: self._store.refuse(generation.digest, message))
+
+
+def _start_reason(before: State, state: State, *, first: bool) -> str:
+    if first:
+        return "start"
+    if state.newcomer:
+        return "restart"
+    return "crash" if before.phase in (Phase.BACKOFF, Phase.STEADY) else "revert"
+
+
+def desired_of(generations: dict[int, Generation], digest: str) -> Generation | None:
+    """The newest generation of that digest."""
+    return next((g for g in sorted(generations.values(), key=lambda g: -g.number) if g.digest == digest), None)

@@ -1,0 +1,177 @@
+"""What would `run` say to these files, without running them?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from supervisor.adapters.fluent_bit import FluentBit
+from supervisor.adapters.process import Processes
+from supervisor.adapters.sources import Sources
+from supervisor.arguments import Invocation
+from supervisor.core.service import Frame
+from supervisor.model import (
+    Accepted,
+    Candidate,
+    Finding,
+    Inconclusive,
+    Layer,
+    Rejected,
+    Snapshot,
+    Snippet,
+    Trust,
+)
+from supervisor.prepare import Judged, Judgement, errors, with_paths
+from supervisor.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The verdict, and what a report needs."""
+
+    verdict: str = "inconclusive"  # accepted | rejected | inconclusive
+    reason: str = ""  # why it is inconclusive
+    dry_run: bool = True
+    findings: tuple[Finding, ...] = ()
+    candidate: Candidate | None = None
+    contents: Mapping[str, bytes] = field(default_factory=dict)  # by path, to show lines
+    problem: str = ""  # why nothing could be checked at all
+
+    @property
+    def exit_code(self) -> int:
+        if self.verdict == "inconclusive":
+            return 2
+        return 1 if self.verdict == "rejected" or errors(self.findings) else 0
+
+    @property
+    def verdict_text(self) -> str:
+        told = f"{self.verdict}: {self.reason}" if self.reason else self.verdict
+        return told if self.dry_run else f"{told} (not dry-run)"
+
+
+async def judge_offline(
+    settings: Settings,
+    invocation: Invocation,
+    cwd: str,
+    paths: Sequence[str],
+    tenant: str | None,
+    *,
+    dry_run: bool,
+) -> Told:
+    """The same verdict as `run` would give. `paths`: files and directories instead of the layout of `run`."""
+    if missing := [path for path in paths if not os.path.exists(path)]:
+        return Told(problem=f"{missing[0]}: no such file or directory")
+    processes = Processes()
+    processes.attach(asyncio.get_running_loop())
+    scratch = tempfile.mkdtemp(prefix="fluent-bit-supervisor-check-")
+    try:
+        fluent_bit = FluentBit(
+            processes=processes,
+            binary=settings.fluent_bit.binary,
+            cwd=cwd,
+            arguments=invocation.arguments,
+            validate_timeout=settings.validate.timeout,
+        )
+        if dry_run and (problem := (await fluent_bit.identify()).error):
+            return Told(problem=f"{problem}; say --no-dry-run to check without it")
+        snapshot = await _read(settings, cwd, paths, tenant)
+        frame = Frame(
+            cwd=cwd,
+            environment=dict(os.environ),
+            service_defaults=invocation.service_defaults,
+            parsers_files=invocation.parsers_files,
+            arguments=invocation.arguments,
+            pipeline=invocation.pipeline,
+            http_port=settings.fluent_bit.http_port,
+            grace=settings.fluent_bit.grace,
+            buffers=settings.buffers_directory,
+        )
+        judgement = Judgement(
+            frame=frame, fluent_bit=fluent_bit if dry_run else None, scratch=os.path.join(scratch, "candidate")
+        )
+        told = _told(await judgement.judge(snapshot), dry_run)
+        await fluent_bit.close()
+        return told
+    finally:
+        await asyncio.to_thread(shutil.rmtree, scratch, True)
+        processes.detach()
+
+
+def _told(judged: Judged, dry_run: bool) -> Told:
+    findings = with_paths(judged.findings, judged.snapshot)
+    contents = {snippet.path: snippet.content for snippet in judged.snapshot.snippets}
+    verdict, reason = "accepted", ""
+    match judged.verdict:
+        case Rejected():
+            verdict = "rejected"
+        case Inconclusive(reason=reason):
+            verdict = "inconclusive"
+        case Accepted():
+            verdict = "rejected" if errors(findings) else "accepted"
+    return Told(verdict, reason, dry_run, findings, judged.candidate, contents)
+
+
+async def _read(settings: Settings, cwd: str, paths: Sequence[str], tenant: str | None) -> Snapshot:
+    if not paths:
+        return await _sources(settings, cwd, settings.layers, settings.fluent_bit.config).read(settle=False)
+    merged: Snapshot | None = None
+    for path in paths:
+        if os.path.isdir(path):
+            layer = Layer("check", os.path.abspath(path), Trust.PLATFORM)
+            read = await _sources(settings, cwd, (layer,), None).read(settle=False)
+        else:
+            read = await _sources(settings, cwd, (), os.path.abspath(path)).read(settle=False)
+        named = _as_snippets(read, path, tenant)
+        merged = named if merged is None else _both(merged, named)
+    assert merged is not None
+    return merged
+
+
+def _sources(settings: Settings, cwd: str, layers: Sequence[Layer], base: str | None) -> Sources:
+    return Sources(
+        layers=layers,
+        base=base,
+        cwd=cwd,
+        secrets_directory=settings.secrets_directory,
+        settings=settings.sources,
+        report=lambda report: None,
+    )
+
+
+def _as_snippets(snapshot: Snapshot, given: str, tenant: str | None) -> Snapshot:
+    """What was read, judged as snippets: of the platform, or of that tenant. Paths as they were given."""
+    layer, trust = ("tenants", Trust.TENANT) if tenant else ("platform", Trust.PLATFORM)
+    root = os.path.abspath(given)
+
+    def shown(path: str) -> str:
+        if path == root:
+            return given
+        return os.path.join(given, os.path.relpath(path, root)) if os.path.isdir(root) else os.path.relpath(path)
+
+    def renamed(snippet: Snippet) -> Snippet:
+        owner = f"{layer}/{tenant}" if tenant else layer
+        return replace(snippet, name=f"{owner}/{shown(snippet.path)}", layer=layer, trust=trust, tenant=tenant)
+
+    names = {snippet.name: renamed(snippet) for snippet in snapshot.snippets}
+    findings = tuple(
+        replace(finding, snippet=names[finding.snippet].name) if finding.snippet in names else finding
+        for finding in snapshot.findings
+    )
+    return replace(snapshot, snippets=tuple(names.values()), base=None, findings=findings)
+
+
+def _both(one: Snapshot, other: Snapshot) -> Snapshot:
+    known = {snippet.path for snippet in one.snippets}
+    return replace(
+        one,
+        snippets=(*one.snippets, *(snippet for snippet in other.snippets if snippet.path not in known)),
+        includes=(*one.includes, *other.includes),
+        references={**one.references, **other.references},
+        secrets={**one.secrets, **other.secrets},
+        findings=(*one.findings, *other.findings),
+        alarms=(*one.alarms, *other.alarms),
+    )

@@ -1,0 +1,47 @@
+"""Which directories can really be used?
+
+A container with a read-only root and no volumes has hardly any: then we still run, and say what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+
+from supervisor.adapters.access import make_directory
+from supervisor.adapters.store import usable_directory
+from supervisor.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The directories that are used, and what was wrong with those that were asked for."""
+
+    state: str
+    run: str
+    buffers: str | None
+    problems: tuple[str, ...]
+
+
+def run_directories(wanted: str) -> list[str]:
+    """Where the run directory may be, in order of preference."""
+    name = f"fluent-bit-supervisor-{os.geteuid()}"
+    return [wanted, f"/dev/shm/{name}/run", os.path.join(tempfile.gettempdir(), name, "run")]
+
+
+def find_places(settings: Settings) -> Places:
+    """Raises `StoreError` only when not even memory can be written to."""
+    problems: list[str] = []
+    wanted, *spare = run_directories(settings.run_directory)
+    run, problem = usable_directory(wanted, spare)
+    if problem:
+        problems.append(f"no run directory: {problem}; using {run}")
+    state, problem = usable_directory(settings.state.directory, [os.path.join(run, "state")])
+    if problem:
+        problems.append(f"no state directory: {problem}; using {state}: a new container remembers nothing")
+    buffers: str | None = settings.buffers_directory
+    if problem := make_directory(settings.buffers_directory):
+        buffers = None
+        problems.append(f"no buffers on disk: {problem}; what is not delivered is lost when Fluent Bit ends")
+    return Places(state, run, buffers, tuple(problems))

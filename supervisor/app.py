@@ -16,7 +16,7 @@ import traceback
 from dataclasses import replace
 
 from supervisor import __version__
-from supervisor.adapters.api import Answer, Api
+from supervisor.adapters.api import Api
 from supervisor.adapters.fluent_bit import Binary, FluentBit
 from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
@@ -26,11 +26,10 @@ from supervisor.adapters.sources import Sources, WatchReport
 from supervisor.adapters.store import Store
 from supervisor.arguments import Invocation
 from supervisor.controller import Controller
-from supervisor.controller.report import NOTHING_YET
 from supervisor.core.events import Terminate
-from supervisor.core.service import Frame
-from supervisor.model import Accepted, Status, StoreError
-from supervisor.places import find_places
+from supervisor.desk import Desk
+from supervisor.model import Accepted, StoreError
+from supervisor.places import find_places, make_frame
 from supervisor.prepare import Judgement
 from supervisor.settings import Settings
 
@@ -39,20 +38,6 @@ BEAT = 1.0  # seconds between two looks at the loop's own lag
 LOCK_PAUSE = 1.0  # seconds between two tries to become the owner of the state directory
 LOOP_STUCK = 10.0  # seconds without a beat: the loop does not turn
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-
-
-def make_frame(settings: Settings, invocation: Invocation, cwd: str, buffers: str | None) -> Frame:
-    return Frame(
-        cwd=cwd,
-        environment=dict(os.environ),
-        service_defaults=invocation.service_defaults,
-        parsers_files=invocation.parsers_files,
-        arguments=invocation.arguments,
-        pipeline=invocation.pipeline,
-        http_port=settings.fluent_bit.http_port,
-        grace=settings.fluent_bit.grace,
-        buffers=buffers,
-    )
 
 
 class Supervisor:
@@ -206,6 +191,7 @@ class Supervisor:
             binary=self._settings.fluent_bit.binary,
             cwd=self._cwd,
             arguments=self._invocation.arguments,
+            child_only=("-q",) if self._invocation.quiet else (),
             validate_timeout=self._settings.validate.timeout,
         )
 
@@ -283,35 +269,6 @@ class Supervisor:
         await api.close()
         self._store.unlock()
         self._processes.detach()
-
-
-class Desk:
-    """What the API may ask, at any time of the supervisor's life."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-
-    def status(self) -> Status:
-        controller = self._supervisor.controller
-        return controller.status() if controller is not None else NOTHING_YET
-
-    def healthy(self) -> bool:
-        return self._supervisor.turns()
-
-    async def reload(self, *, wait: float | None, allow_empty: bool) -> Answer:
-        controller, sources = self._supervisor.controller, self._supervisor.sources
-        if controller is None or sources is None:
-            return Answer("degraded", "the supervisor is still starting", None)
-        snapshot = await sources.read()
-        waiter = await controller.request(snapshot, allow_empty=allow_empty)
-        if wait is None:
-            return Answer("accepted", "", None)
-        try:
-            async with asyncio.timeout(wait):
-                outcome = await asyncio.shield(waiter)
-        except TimeoutError:
-            return Answer("accepted", f"no outcome after {wait:g} s: it goes on", None)
-        return Answer(outcome.outcome, outcome.reason, outcome.generation)
 
 
 async def supervise(settings: Settings, invocation: Invocation, cwd: str, journal: Journal) -> int:

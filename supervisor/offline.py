@@ -13,7 +13,6 @@ from supervisor.adapters.fluent_bit import FluentBit
 from supervisor.adapters.process import Processes
 from supervisor.adapters.sources import Sources
 from supervisor.arguments import Invocation
-from supervisor.core.service import Frame
 from supervisor.model import (
     Accepted,
     Candidate,
@@ -25,6 +24,7 @@ from supervisor.model import (
     Snippet,
     Trust,
 )
+from supervisor.places import make_frame
 from supervisor.prepare import Judged, Judgement, errors, with_paths
 from supervisor.settings import Settings
 
@@ -79,17 +79,7 @@ async def judge_offline(
         if dry_run and (problem := (await fluent_bit.identify()).error):
             return Told(problem=f"{problem}; say --no-dry-run to check without it")
         snapshot = await _read(settings, cwd, paths, tenant)
-        frame = Frame(
-            cwd=cwd,
-            environment=dict(os.environ),
-            service_defaults=invocation.service_defaults,
-            parsers_files=invocation.parsers_files,
-            arguments=invocation.arguments,
-            pipeline=invocation.pipeline,
-            http_port=settings.fluent_bit.http_port,
-            grace=settings.fluent_bit.grace,
-            buffers=settings.buffers_directory,
-        )
+        frame = make_frame(settings, invocation, cwd, settings.buffers_directory)
         judgement = Judgement(
             frame=frame, fluent_bit=fluent_bit if dry_run else None, scratch=os.path.join(scratch, "candidate")
         )

@@ -1,4 +1,4 @@
-"""Which directories can really be used?
+"""In what surroundings do we work: which directories can really be used, and what stands around the snippets?
 
 A container with a read-only root and no volumes has hardly any: then we still run, and say what is missing.
 """
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from supervisor.adapters.access import make_directory
 from supervisor.adapters.store import usable_directory
+from supervisor.arguments import Invocation
+from supervisor.core.service import Frame
 from supervisor.settings import Settings
 
 
@@ -45,3 +47,17 @@ def find_places(settings: Settings) -> Places:
         buffers = None
         problems.append(f"no buffers on disk: {problem}; what is not delivered is lost when Fluent Bit ends")
     return Places(state, run, buffers, tuple(problems))
+
+
+def make_frame(settings: Settings, invocation: Invocation, cwd: str, buffers: str | None) -> Frame:
+    return Frame(
+        cwd=cwd,
+        environment=dict(os.environ),
+        service_defaults=invocation.service_defaults,
+        parsers_files=invocation.parsers_files,
+        arguments=invocation.arguments,
+        pipeline=invocation.pipeline,
+        http_port=settings.fluent_bit.http_port,
+        grace=settings.fluent_bit.grace,
+        buffers=buffers,
+    )

@@ -15,7 +15,9 @@ from supervisor.model import Health, Observation, OutputCounters, OutputInstance
 
 SILENT_LIMIT = 3  # observations in a row without an answer: frozen, or blocked for good
 METRICS_GRACE = 5.0  # seconds after a load; 5.1.1 answers 404 for about one
-BLIND_LIMIT = 3  # observations in a row without metrics: an engine that does not turn, e.g. a filter that never ends
+BLIND_LIMIT = (
+    3  # observations in a row without fresh metrics: an engine that does not turn, e.g. a filter that never ends
+)
 FAILING_GRACE = 5.0  # seconds; a back-end may need a moment to take a new connection
 FAILING_LIMIT = 3  # observations with ever more failures and no success: two might still be one bad moment
 STARVED_LIMIT = 3  # observations in a row
@@ -62,10 +64,11 @@ class _Vitals:
         self._silent = 0
         if observation.outputs is None:
             self._blind += 1
-            overdue = seconds > METRICS_GRACE and self._blind >= BLIND_LIMIT
-            if overdue:
-                return Reading(Health.UNWELL, f"no metrics {seconds:.0f} s after the load: the engine does not turn")
-            return Reading(Health.UNKNOWN, "no metrics yet")
+            is_overdue = seconds > METRICS_GRACE and self._blind >= BLIND_LIMIT
+            detail = observation.detail or "no metrics"
+            return Reading(
+                Health.UNWELL if is_overdue else Health.UNKNOWN, f"{detail} ({seconds:.0f} s after the load)"
+            )
         self._blind = 0
         return None
 

@@ -238,9 +238,10 @@ class Controller:
         match event:
             case e.Declined(reason=reason) if before.epoch == event.epoch:
                 self._journal.say("error", "reload.declined", f"Fluent Bit declined the reload: {reason}")
-            case e.Unresponsive() if before.epoch == event.epoch:
+            case e.Unresponsive(reason=reason) if before.epoch == event.epoch:
                 what = "start" if before.phase is Phase.STARTING else "reload"
-                message = f"the {what} did not end within its deadline: stopping the child to start it anew"
+                self._performer.trouble = f"the {what} did not end within its deadline: {reason}"
+                message = f"{self._performer.trouble}; stopping the child to start it anew"
                 self._journal.say("error", f"{what}.unresponsive", message)
             case e.Failed(reason=reason) if before.epoch == event.epoch:
                 self._performer.trouble = f"unhealthy: {reason}"

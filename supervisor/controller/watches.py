@@ -100,8 +100,8 @@ class Watches:
         match await self._fluent_bit.ready(look.child, look.generation.endpoint, deadline):
             case dialect.Ready():
                 self._post(events.Started(state.incarnation))
-            case dialect.Unresponsive():
-                self._post(events.Unresponsive(state.epoch))
+            case dialect.Unresponsive(reason):
+                self._post(events.Unresponsive(state.epoch, reason))
             case dialect.Exited():
                 pass  # who waits for the process says so
 
@@ -115,8 +115,8 @@ class Watches:
                 self._post(events.Acknowledged(state.epoch))
             case dialect.Declined(reason):
                 self._post(events.Declined(state.epoch, reason))
-            case dialect.Unresponsive():
-                self._post(events.Unresponsive(state.epoch))
+            case dialect.Unresponsive(reason):
+                self._post(events.Unresponsive(state.epoch, reason))
             case dialect.Exited():
                 pass
 

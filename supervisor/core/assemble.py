@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 
 from supervisor.config.classic import runs_in_main
 from supervisor.config.lint import Located, lint_snippet, lint_whole, variables_of, weigh, without_output
-from supervisor.config.parse import parse
-from supervisor.config.paths import Wanted, resolve, writable_directories
+from supervisor.config.parse import is_yaml, parse, parse_as_yaml
+from supervisor.config.paths import REREAD_KINDS, Wanted, resolve, writable_directories
 from supervisor.config.render import render_main, render_sections
 from supervisor.core.policy import refuse_tenants
 from supervisor.core.service import Frame, Service, expand, merge_service
@@ -42,6 +42,8 @@ from supervisor.model import (
 )
 
 _INCLUDE_DEPTH = 50
+CLASSIC = "included.conf"  # a name that is read as classic
+_INCLUDE = re.compile(rb"^(@include\s|includes\s*:)", re.IGNORECASE | re.MULTILINE)
 _PIPELINE = {Kind.INPUT, Kind.FILTER, Kind.OUTPUT, Kind.CUSTOM, Kind.STREAM_TASK}
 
 
@@ -72,6 +74,7 @@ class _Assembly:
     findings: list[Finding] = field(default_factory=list)
     copies: dict[str, CopiedFile] = field(default_factory=dict)
     watched: dict[str, str] = field(default_factory=dict)  # path → digest of what is only referred to
+    known: dict[str, str] = field(default_factory=dict)  # values of variables, as far as they can be known
 
 
 def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
@@ -79,13 +82,15 @@ def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
     bench = _Assembly(snapshot, frame, findings=list(snapshot.findings))
     admitted, kept_out = refuse_tenants(snapshot.snippets)
     bench.findings += kept_out
+    roots = _roots(snapshot)
     for snippet in admitted:
-        _read(bench, snippet)
+        _read(bench, snippet, roots.get(snippet.path, snippet.path))
     if any(snippet.path not in bench.documents for snippet in admitted):
         return Assembled(None, tuple(bench.findings))
     located = list(_linear(bench, admitted))
     env = list(_variables(bench, located))
     known = _set_values(env, frame.environment)
+    bench.known = {**frame.environment, **known}
     resolved = [replace(place, section=_resolved(bench, place)) for place in located]
     service = merge_service(frame, resolved, known)
     bench.findings += service.findings
@@ -100,8 +105,20 @@ def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def _read(bench: _Assembly, snippet: Snippet) -> None:
-    parsed = parse(snippet.content, snippet.path)
+def _roots(snapshot: Snapshot) -> dict[str, str]:
+    """For each included file the file that the including began with: its format is the format of all (5.1.1)."""
+    roots: dict[str, str] = {}
+    for include in snapshot.includes:
+        for target in include.targets:
+            roots.setdefault(target, roots.get(include.includer, include.includer))
+    return roots
+
+
+def _read(bench: _Assembly, snippet: Snippet, root: str) -> None:
+    if root == snippet.path:
+        parsed = parse(snippet.content, snippet.path)
+    else:
+        parsed = parse_as_yaml(snippet.content) if is_yaml(root) else parse(snippet.content, CLASSIC)
     said = [replace(finding, snippet=snippet.name, path=snippet.path) for finding in parsed.findings]
     if parsed.document is None:
         bench.findings += said  # the real binary would not read it either: an error whoever wrote it
@@ -124,12 +141,19 @@ def _linear(bench: _Assembly, snippets: tuple[Snippet, ...]) -> Iterator[Located
                 continue
             for entry in section.entries:
                 for target in edges.get((snippet.path, entry.line), ()):
-                    if target in by_path and depth < _INCLUDE_DEPTH:
+                    if target in by_path and target in bench.documents and depth < _INCLUDE_DEPTH:
                         yield from walk(by_path[target], depth + 1)
+                if (snippet.path, entry.line) not in edges:
+                    bench.findings.append(_not_followed(snippet, entry))
 
     for snippet in snippets:
         if snippet.path == bench.snapshot.base or snippet.path not in included:
             yield from walk(snippet, 0)
+
+
+def _not_followed(snippet: Snippet, entry: Entry) -> Finding:
+    message = "this include was not followed, so what it names would be missing"
+    return Finding(Severity.ERROR, "include-not-followed", message, "", snippet.name, snippet.path, entry.line)
 
 
 def _trust_of(snapshot: Snapshot, finding: Finding) -> Trust:
@@ -181,7 +205,9 @@ def _set_values(env: list[tuple[str, Entry]], environment: Mapping[str, str]) ->
 
 def _resolved(bench: _Assembly, place: Located) -> Section:
     """The section with every path absolute, and the text it refers to taken over."""
-    return resolve(place.section, bench.frame.cwd, conf_dir(bench.snapshot, place.snippet), lambda w: _place(bench, w))
+    directory = conf_dir(bench.snapshot, place.snippet)
+    expanded = None if not bench.known else lambda text: expand(text, bench.known)
+    return resolve(place.section, bench.frame.cwd, directory, lambda w: _place(bench, w), expanded)
 
 
 def conf_dir(snapshot: Snapshot, snippet: Snippet) -> str:
@@ -195,7 +221,10 @@ def _place(bench: _Assembly, wanted: Wanted) -> str:
         reference = bench.snapshot.references.get(candidate)
         if reference is None or reference.digest is None:
             continue
-        if not wanted.copy or reference.content is None:
+        if wanted.kind in REREAD_KINDS:
+            return candidate
+        if not wanted.copy or reference.content is None or _INCLUDE.search(reference.content):
+            # A file that includes others finds them beside itself: it stays where it is.
             bench.watched[candidate] = reference.digest
             return candidate
         name = f"files/{reference.digest[:12]}-{_slug(posixpath.basename(candidate))}"

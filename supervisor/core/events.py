@@ -73,6 +73,7 @@ class Unresponsive:
     """The deadline of a start or reload passed without an answer."""
 
     epoch: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,7 +273,7 @@ def _progress(state: State, event: Event) -> Step:
         case Phase.STARTING, Started():
             return _enter(state, Phase.PROBATION), ()
         case Phase.STARTING, Unresponsive():
-            return _give_up(state, "it did not start within its deadline", hurried=True)
+            return _give_up(state, f"it did not start within its deadline: {event.reason}", hurried=True)
 
         case ((Phase.RELOADING | Phase.REVERTING), Acknowledged()):
             return _enter(state, Phase.PROBATION, before=None), ()

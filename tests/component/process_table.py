@@ -37,9 +37,9 @@ def zombies() -> list[int]:
     return [pid for pid in children() if state(pid) == "Z"]
 
 
-def children() -> list[int]:
+def children(of: int | str = "self") -> list[int]:
     found = []
-    for task in Path("/proc/self/task").iterdir():
+    for task in Path(f"/proc/{of}/task").iterdir():
         with suppress(FileNotFoundError):  # a thread that ended meanwhile
             found += [int(pid) for pid in (task / "children").read_text().split()]
     return found

@@ -184,6 +184,27 @@ async def test_what_is_left_of_a_group_goes_with_its_leader(processes: Processes
     await eventually(lambda: gone(grandchild))
 
 
+LEAVES_ITS_GROUP = """
+import os, sys, time
+pid = os.fork()
+if pid == 0:
+    os.setpgid(0, 0)
+    os.execlp("sleep", "sleep", "600")
+while os.getpgid(pid) != pid:
+    time.sleep(0.001)
+with open(sys.argv[1], "w") as file:
+    print(pid, file=file)
+"""
+
+
+async def test_a_descendant_in_a_group_of_its_own_goes_with_the_session(processes: Processes, tmp_path: Path) -> None:
+    completed = await processes.run(python(LEAVES_ITS_GROUP, tmp_path / "pid"), env=ENV, cwd=None, timeout=60)
+
+    assert completed.returncode == 0
+    [descendant] = await numbers_in(tmp_path / "pid", 1)
+    await eventually(lambda: gone(descendant))
+
+
 async def test_no_signal_is_sent_for_one_that_is_gone(processes: Processes) -> None:
     child = processes.spawn(["true"], env=ENV, cwd=None)
     await child.wait()

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from component.process_table import ENV, attached, python, said
+from component.process_table import ENV, attached, children, python, said
 from conftest import eventually
 
 from supervisor.adapters.process import Processes
@@ -56,6 +56,40 @@ async def test_a_listener_of_its_own_is_seen(processes: Processes, address: str)
     child.signal(signal.SIGKILL)
     await child.wait()
     assert child.listens_on(port) is False
+
+
+REOPENS = """
+import signal, socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+address = server.getsockname()
+def close(*_):
+    server.close()
+    print("closed", file=sys.stderr, flush=True)
+def reopen(*_):
+    global server
+    server = socket.create_server(address)
+    print("reopened", file=sys.stderr, flush=True)
+signal.signal(signal.SIGUSR1, close)
+signal.signal(signal.SIGUSR2, reopen)
+print("port", address[1], file=sys.stderr, flush=True)
+while True:
+    signal.pause()
+"""
+
+
+async def test_a_listener_that_is_closed_and_opened_again_is_followed(processes: Processes) -> None:
+    child = processes.spawn(python(REOPENS), env=ENV, cwd=None, echo_stderr=False)
+    port = int(await said(child, r"port (\d+)\n"))
+    assert [child.listens_on(port), child.listens_on(port)] == [True, True]
+
+    child.signal(signal.SIGUSR1)
+    await said(child, "closed\n")
+    with socket.create_server(("127.0.0.1", port)):
+        assert child.listens_on(port) is False
+    child.signal(signal.SIGUSR2)
+    await said(child, "reopened\n")
+
+    assert child.listens_on(port) is True
 
 
 async def test_a_listener_of_somebody_else_is_not_its_own(processes: Processes) -> None:
@@ -154,6 +188,22 @@ async def test_fluent_bit_runs_listens_and_stops(processes: Processes, real: str
     assert usage is not None
     assert usage.resident_bytes > 1_000_000
     assert "caught signal (SIGTERM)" in child.stderr_since(0)
+
+
+@pytest.mark.real
+async def test_a_killed_fluent_bit_leaves_no_command_that_holds_its_port(processes: Processes, real: str) -> None:
+    port = _free_port()
+    argv = [real, "-H", "-P", str(port), "-i", "exec", "-p", "command=sleep 600", "-p", "interval_sec=1", "-o", "null"]
+    child = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, expendable=True)
+    await eventually(lambda: child.listens_on(port))
+    await eventually(lambda: any(children(shell) for shell in children(child.pid)))
+
+    child.signal(signal.SIGKILL)
+    await child.wait()
+
+    await eventually(lambda: processes.orphans_reaped >= 2)  # the shell and its sleep
+    second = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, expendable=True)
+    await eventually(lambda: second.listens_on(port))
 
 
 @pytest.mark.real

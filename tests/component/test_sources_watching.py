@@ -17,6 +17,7 @@ from doubles.kubelet_volume import KubeletVolume
 from watched import SNIPPET, following, names, sources_in, text
 
 from supervisor.adapters.sources import WatchReport
+from supervisor.adapters.sources.watch import Spot, Watch
 
 TESTS = str(Path(__file__).parents[1])
 
@@ -91,6 +92,36 @@ async def test_a_directory_that_is_replaced_is_watched_again(root: Path) -> None
         (root / "platform.d").mkdir()
         (root / "platform.d/b.conf").write_text("6\n")
         await seen.until(lambda s: text(s, "platform/b.conf") == "6\n")
+
+
+async def test_a_watch_that_is_up_hints_once_because_of_what_it_may_have_missed(root: Path) -> None:
+    hints: list[str] = []
+    watch = Watch(lambda: hints.append(watch.mode), lambda report: None)
+    status = (root / "platform.d").stat()
+
+    watch.cover({str(root / "platform.d"): Spot(status.st_dev, status.st_ino, None)})
+    await eventually(lambda: hints)
+    await watch.close()
+
+    assert hints == ["inotify"]
+
+
+async def test_only_the_names_that_matter_are_hinted_at(root: Path) -> None:
+    hints: list[str] = []
+    watch = Watch(lambda: hints.append(watch.mode), lambda report: None)
+    status = root.stat()
+    watch.cover({str(root): Spot(status.st_dev, status.st_ino, frozenset({"wanted"}))})
+    await eventually(lambda: hints)
+
+    (root / "noise").write_text("")
+    (root / "wanted").write_text("")
+    await eventually(lambda: len(hints) > 1)
+    (root / "noise").write_text("more")
+    (root / "..data_tmp").write_text("")
+    await eventually(lambda: len(hints) > 2)
+    await watch.close()
+
+    assert len(hints) == 3
 
 
 async def test_look_again_reads_at_once(root: Path) -> None:

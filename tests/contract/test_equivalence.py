@@ -8,7 +8,7 @@ document, what it takes has one.
 
 from __future__ import annotations
 
-import glob
+import asyncio
 import json
 import os
 import shutil
@@ -22,11 +22,14 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config.classic import runs_in_main
-from supervisor.config.parse import is_yaml, parse, parse_as_yaml
-from supervisor.config.paths import Wanted, resolve
-from supervisor.config.render import Sourced, render_main, render_sections
+from supervisor.adapters.sources import Sources
+from supervisor.adapters.store import lay_out
+from supervisor.config.parse import parse
+from supervisor.config.render import render_main, render_sections
+from supervisor.core.assemble import assemble
+from supervisor.core.service import Frame
 from supervisor.model import Entry, Kind, Parsed, Scalar, Section
+from supervisor.settings import SourcesSettings
 
 pytestmark = pytest.mark.real
 
@@ -36,86 +39,22 @@ MAINS = ("main.conf", "main.yaml", "main.txt", "conf/main.yaml")
 LIMIT = 15.0  # seconds for one run to deliver its records
 
 
-# --- a straightforward assembly: includes in place, parsers and streams inlined ---------------------------------------
+# --- what we make of it -----------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Tree:
-    """A config tree on disk, to be linearised and written anew."""
-
-    main: Path
-    cwd: Path
-    target: Path
-
-    def __post_init__(self) -> None:
-        self.service: list[Sourced] = []
-        self.env: list[Sourced] = []
-        self.sections: list[tuple[str, Section]] = []
-
-    def read(self) -> None:
-        for path, section in self.walk(self.main, is_yaml(str(self.main))):
-            resolved = resolve(section, str(self.cwd), str(self.main.resolve().parent), self.place)
-            if section.kind is Kind.SERVICE:
-                for entry in resolved.entries:
-                    self.take_service(str(path), entry)
-            elif section.kind is Kind.ENV:
-                self.env += [(str(path), entry) for entry in resolved.entries]
-            elif runs_in_main(section):
-                self.sections.append((str(path), resolved))
-
-    def take_service(self, path: str, entry: Entry) -> None:
-        if entry.key.lower() not in ("parsers_file", "streams_file"):
-            self.service.append((path, entry))
-            return
-        assert isinstance(entry.value, Scalar)
-        copied = Path(entry.value.text)
-        document = parse(copied.read_bytes(), copied.name).document
-        assert document is not None
-        self.sections += [(copied.name, section) for section in document.sections]
-
-    def walk(self, path: Path, yaml: bool) -> Iterator[tuple[Path, Section]]:
-        parsed = parse_as_yaml(path.read_bytes()) if yaml else parse(path.read_bytes(), str(path))
-        assert parsed.document is not None, parsed.findings
-        for section in parsed.document.sections:
-            if section.kind is not Kind.INCLUDE:
-                yield path, section
-                continue
-            for entry in section.entries:
-                assert isinstance(entry.value, Scalar)
-                for target in self.targets(path, entry.value.text, yaml):
-                    yield from self.walk(target, yaml)
-
-    def targets(self, includer: Path, pattern: str, yaml: bool) -> list[Path]:
-        for place in [includer.parent] if yaml else [self.cwd, self.main.parent]:
-            found = sorted(glob.glob(str(place / pattern))) if "*" in pattern else [str(place / pattern)]
-            if existing := [Path(path) for path in found if os.path.exists(path)]:
-                return existing
-        raise AssertionError(f"{pattern}: nothing there")
-
-    def place(self, wanted: Wanted) -> str:
-        path = next(Path(path) for path in wanted.candidates if os.path.exists(path))
-        if not wanted.copy:
-            return str(path)
-        copied = self.target / "files" / f"{len(list(self.target.glob('files/*')))}-{path.name}"
-        copied.parent.mkdir(exist_ok=True)
-        shutil.copyfile(path, copied)
-        return str(copied)
-
-    def write(self) -> Path:
-        """One file for each file of the original, under the main file that names them."""
-        self.target.mkdir()
-        self.read()
-        runs: list[list[tuple[str, Section]]] = []
-        for sourced in self.sections:
-            if not runs or runs[-1][-1][0] != sourced[0]:
-                runs.append([])
-            runs[-1].append(sourced)
-        files = [render_sections(f"{number:04d}.yaml", run) for number, run in enumerate(runs)]
-        main = render_main(self.service, self.env, [file.name for file in files])
-        for file in (main, *files):
-            assert file.text.count("\n") == len(file.origins)
-            (self.target / file.name).write_text(file.text, encoding="utf-8", newline="")
-        return self.target / main.name
+def rendered(main: Path, cwd: Path, target: Path) -> Path:
+    """Read, assembled and written as the supervisor does it, with the original as base."""
+    sources = Sources(
+        layers=(), base=str(main), cwd=str(cwd), secrets_directory="", settings=SourcesSettings(), report=print
+    )
+    snapshot = asyncio.run(sources.read(settle=False))
+    environment = {"PATH": os.defpath, "TZ": "UTC"}
+    assembled = assemble(snapshot, Frame(str(cwd), environment, http_port=free_port(), grace=1.0))
+    assert assembled.candidate is not None, assembled.findings
+    assert not assembled.refused, assembled.findings
+    for file in assembled.candidate.files:
+        assert file.text.count("\n") == len(file.origins)
+    return Path(lay_out(assembled.candidate, str(target)))
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
@@ -187,8 +126,8 @@ def run_pair(binary: str, case: str, where: Path) -> Pair:
     first, second = working_copy(case, where / "original"), working_copy(case, where / "second")
     name = next(name for name in MAINS if (first / name).exists())
     original = run(binary, name, first, expected)
-    rendered = run(binary, Tree(second / name, second, where / "rendered").write(), second, expected)
-    return Pair(original, rendered)
+    ours = run(binary, rendered(second / name, second, where / "rendered"), second, expected)
+    return Pair(original, ours)
 
 
 @pytest.fixture(scope="module")

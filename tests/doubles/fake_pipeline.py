@@ -135,6 +135,7 @@ class Pipeline:
                 self.offsets.update(json.loads(file.read() or "{}"))
         except OSError:
             raise InitError(
+                f"[sqldb] cannot open database {each.get('db')}",
                 f"[input:tail:{each.name}] could not open/create database",
                 f"failed initialize input {each.name}",
                 "[engine] input initialization failed",

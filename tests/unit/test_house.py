@@ -16,11 +16,12 @@ STOREYS = (
     ("adapters",),
     ("reports", "places", "prepare"),
     ("controller",),
+    ("desk",),
     ("app", "offline"),
     ("cli",),
     ("__main__",),
 )
-DOORS = {("adapters.fluent_bit", "adapters.process"), ("adapters.store", "adapters.store_format")}
+DOORS = {("adapters.fluent_bit", "adapters.process")}
 LIBRARIES = {
     "watchfiles": {"adapters.sources"},
     "psutil": {"adapters.process"},

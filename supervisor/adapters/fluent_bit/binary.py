@@ -93,12 +93,13 @@ class FluentBit:
         binary: str,
         cwd: str,
         arguments: tuple[str, ...] = (),
+        child_only: tuple[str, ...] = (),  # e.g. -q, with which a dry-run would fail without a word
         validate_timeout: float,
     ) -> None:
         self._processes = processes
         self._binary = binary
         self._cwd = cwd
-        self._arguments = arguments
+        self._arguments, self._child_only = arguments, child_only
         self._validate_timeout = validate_timeout
         self._monitoring = Monitoring()
         self._environment: Mapping[str, str] = {}  # of the child, whose values its messages must not leak
@@ -140,7 +141,7 @@ class FluentBit:
 
     def spawn(self, config: str, env: Mapping[str, str]) -> Child:
         """Start it for good. Raises `ProcessError` when it cannot be started at all."""
-        arguments = [self._binary, *command.child_arguments(config, self._arguments)]
+        arguments = [self._binary, *self._child_only, *command.child_arguments(config, self._arguments)]
         self._environment, self._spawned_at = dict(env), time.monotonic()
         return self._processes.spawn(arguments, env=env, cwd=self._cwd)
 

@@ -5,8 +5,10 @@ statuses. The rules that keep every status right:
 
 - A spawn forks *and* registers in one go on the loop's thread, and the sweep runs on that thread too. So no sweep comes
   between the two, and no exit, however early, can be missed.
-- A sweep only looks at a dead child first (`WNOWAIT`), kills what is left of its process group, and then reaps it. A
-  zombie keeps its pid, which is also the number of its group, out of circulation: no kill can hit a stranger.
+- A sweep only looks at a dead child first (`WNOWAIT`), kills what is left of its session, and then reaps it. A zombie
+  keeps its pid, which is also the number of its session and group, out of circulation: no kill can hit a stranger.
+  The whole session, because Fluent Bit's exec input gives every command a group of its own, and leaves it the listening
+  socket: a command that survives keeps the next Fluent Bit from its port (seen on 5.1.1).
 - Whatever is reaped and was never registered is an orphan: counted, its status dropped. PID 1 gets orphans by nature;
   when we are not PID 1 we ask for them (`PR_SET_CHILD_SUBREAPER`), so that a command that outlives Fluent Bit
   does not outlive us.
@@ -31,7 +33,7 @@ from types import FrameType
 
 import psutil
 
-from supervisor.adapters.process.child import Child, kill_group
+from supervisor.adapters.process.child import Child, kill_session
 from supervisor.adapters.process.kernel import PR_SET_CHILD_SUBREAPER, disarm, prctl
 from supervisor.adapters.process.output import Capture, Echo
 from supervisor.adapters.process.start import Streams, start_program
@@ -104,9 +106,9 @@ class Processes:
         """Start a program that stays.
 
         It leads a session and process group of its own, has an empty signal mask and default dispositions, and gets
-        SIGKILL should this process die. When it ends, what is left of its group is killed. stdin and stdout are ours,
-        untouched; stderr is copied to ours byte for byte (unless `echo_stderr` is false) and its latest 64 KiB are
-        kept. An `expendable` program is one for trying out: no stdin, stdout thrown away, no core file, and the
+        SIGKILL should this process die. When it ends, what is left of its session is killed. stdin and stdout are
+        ours, untouched; stderr is copied to ours byte for byte (unless `echo_stderr` is false) and its latest 64 KiB
+        are kept. An `expendable` program is one for trying out: no stdin, stdout thrown away, no core file, and the
         kernel's first choice when memory runs out.
         Raises `ProcessError`, with the reason, when the program cannot be started.
         """
@@ -131,11 +133,11 @@ class Processes:
     ) -> Completed:
         """Run a program to its end, for at most `timeout` seconds, and leave nothing of it behind.
 
-        Its whole process group gets SIGKILL at the time limit, at its own end, and when this call is cancelled. Of each
-        output stream the first and the last half of `output_limit` bytes are kept, the rest is read and dropped. stdin
-        is empty; no core file; the kernel takes it first when memory runs out. A process that SIGKILL cannot end (stuck
-        in the kernel) is given up after `kill_grace` seconds, and reaped whenever it ends.
-        Raises `ProcessError`, with the reason, when the program cannot be started.
+        Its process group gets SIGKILL at the time limit and when this call is cancelled; what is left of its session,
+        when it ends, in whichever way. Of each output stream the first and the last half of `output_limit` bytes are
+        kept, the rest is read and dropped. stdin is empty; no core file; the kernel takes it first when memory runs
+        out. A process that SIGKILL cannot end (stuck in the kernel) is given up after `kill_grace` seconds, and reaped
+        whenever it ends. Raises `ProcessError`, with the reason, when the program cannot be started.
         """
         loop = self._attached()
         began = time.monotonic()
@@ -243,7 +245,7 @@ class Processes:
     def _bury(self, pid: int) -> None:
         child = self._owned.pop(pid, None)
         if child is not None:
-            kill_group(pid, signal.SIGKILL)  # while the number is still its own
+            kill_session(pid)  # while the number is still its own
         with suppress(ChildProcessError):
             _, status = os.waitpid(pid, os.WNOHANG)
             if child is None:

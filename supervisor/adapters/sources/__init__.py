@@ -1,7 +1,7 @@
 """What do the directories hold now?
 
 `Sources` answers with snapshots: everything at one instant, whole and settled. Reading decides, watching only hints.
-The rules of settling are told in `settle`, those of reading volumes in `disk` and `files`, those of the base's includes in `base`.
+The rules of settling are told in `settle`, those of reading in `disk` and `files`, those of includes in `base`.
 """
 
 from __future__ import annotations

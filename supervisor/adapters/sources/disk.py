@@ -1,8 +1,8 @@
 """What does one directory hold at this instant?
 
-Blocking calls, made in a worker thread. Nothing here waits or remembers. A ConfigMap, Secret or projected volume is read
-through one handle on the dated directory that `..data` names, and `..data` is looked at again afterwards: `Moved` says
-that the reading mixed, or may have mixed, two generations. The same holds for directories inside such a volume
+Blocking calls, made in a worker thread. Nothing here waits or remembers. A ConfigMap, Secret or projected volume is
+read through one handle on the dated directory that `..data` names, and `..data` is looked at again afterwards: `Moved`
+says that the reading mixed, or may have mixed, two generations. The same holds for directories inside such a volume
 (`items` with a path), at any depth.
 """
 

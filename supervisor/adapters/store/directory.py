@@ -23,14 +23,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from supervisor.adapters.store_format import (
+from supervisor.adapters.store.files import compact, contents, explained, flush_directory, link, write
+from supervisor.adapters.store.format import (
     STATE_VERSION,
     generation_from_json,
     generation_to_json,
     snapshot_from_json,
     snapshot_to_json,
 )
-from supervisor.model import GENERATION_ROOT, Candidate, Generation, Snapshot, StoreError
+from supervisor.model import Candidate, Generation, Snapshot
 
 MANIFEST = "generation.json"
 SNAPSHOT = "snapshot.json"
@@ -64,7 +65,7 @@ class Store:
 
     def lock(self) -> bool:
         """Take the directory for ourselves. False: another live supervisor holds it."""
-        with _explained(f"cannot use the state directory {self.directory}"):
+        with explained(f"cannot use the state directory {self.directory}"):
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._generations.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -186,7 +187,7 @@ class Store:
             created_at=time.time(),
             made_by=made_by,
         )
-        with _explained(f"cannot write generation {number} below {self.directory}"):
+        with explained(f"cannot write generation {number} below {self.directory}"):
             shutil.rmtree(beside, ignore_errors=True)
             beside.mkdir(mode=0o700)
             try:
@@ -195,7 +196,7 @@ class Store:
             except BaseException:
                 shutil.rmtree(beside, ignore_errors=True)
                 raise
-            _flush_directory(self._generations)
+            flush_directory(self._generations)
         self.memory = replace(self.memory, sequence=number)
         return generation
 
@@ -208,13 +209,13 @@ class Store:
             digests[name] = hashlib.sha256(content).hexdigest()
             target = beside / name
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not _link(known.get(digests[name]), target, content):
-                _write(target, content)
-        _write(beside / SNAPSHOT, _compact(snapshot_to_json(snapshot)))
+            if not link(known.get(digests[name]), target, content):
+                write(target, content)
+        write(beside / SNAPSHOT, compact(snapshot_to_json(snapshot)))
         manifest = {"generation": generation_to_json(generation), "files": digests}
-        _write(beside / MANIFEST, _compact(manifest))
+        write(beside / MANIFEST, compact(manifest))
         for directory in sorted({path.parent for path in beside.rglob("*")}):
-            _flush_directory(directory)
+            flush_directory(directory)
 
     def _reusable(self) -> dict[str, Path]:
         """Files of the newest generation by digest: equal ones are linked, not written and flushed again."""
@@ -228,21 +229,21 @@ class Store:
         """Point `current` at the generation, by one rename."""
         link = self.directory / "current"
         beside = self.directory / ".current.next"
-        with _explained(f"cannot make generation {generation.number} current below {self.directory}"):
+        with explained(f"cannot make generation {generation.number} current below {self.directory}"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(beside)
             os.symlink(os.path.join("generations", os.path.basename(generation.path)), beside)
             os.replace(beside, link)
-            _flush_directory(self.directory)
+            flush_directory(self.directory)
 
     def commit(self, number: int) -> None:
         """Remember the generation as good, and let go of old ones."""
         path = next((path for found, path in self._numbered() if found == number), None)
         self.memory = replace(self.memory, good=number)
-        with _explained(f"cannot remember generation {number} as good below {self.directory}"):
+        with explained(f"cannot remember generation {number} as good below {self.directory}"):
             if path is not None and not (path / GOOD_MARK).exists():
-                _write(path / GOOD_MARK, b"")
-                _flush_directory(path)
+                write(path / GOOD_MARK, b"")
+                flush_directory(path)
             self.save()
             self._prune()
 
@@ -252,28 +253,28 @@ class Store:
         while len(refused) > REFUSED_KEPT:
             refused.pop(next(iter(refused)))
         self.memory = replace(self.memory, refused=refused)
-        with _explained(f"cannot remember what was refused below {self.directory}"):
+        with explained(f"cannot remember what was refused below {self.directory}"):
             self.save()
 
     def forgive(self) -> None:
         """Forget what was refused: somebody asked for another try."""
         if self.memory.refused:
             self.memory = replace(self.memory, refused={})
-            with _explained(f"cannot write below {self.directory}"):
+            with explained(f"cannot write below {self.directory}"):
                 self.save()
 
     def save(self) -> None:
         body = {"sequence": self.memory.sequence, "good": self.memory.good, "refused": dict(self.memory.refused)}
         document = {"version": STATE_VERSION, "checksum": _checksum(body), "body": body}
         beside = self.directory / ".state.json.next"
-        _write(beside, _compact(document))
+        write(beside, compact(document))
         spare = self.directory / ".state.json.spare"
         with contextlib.suppress(OSError):
             spare.unlink(missing_ok=True)
             os.link(self._state, spare)
             os.replace(spare, self._state_previous)
         os.replace(beside, self._state)
-        _flush_directory(self.directory)
+        flush_directory(self.directory)
 
     def secret_key(self) -> bytes:
         """The key for digests of secrets, made once: without it a digest tells nothing, not even of a short secret."""
@@ -284,7 +285,7 @@ class Store:
                 return key
         key = os.urandom(KEY_LENGTH)
         with contextlib.suppress(OSError):  # without a disk it lasts as long as we do
-            _write(path, key)
+            write(path, key)
         return key
 
     # --- housekeeping ----------------------------------------------------------------------------------------
@@ -324,88 +325,6 @@ class Store:
                 with contextlib.suppress(OSError):
                     os.rename(path, doomed)  # a half-removed directory must not look like a generation
                 shutil.rmtree(doomed, ignore_errors=True)
-
-
-def contents(candidate: Candidate, root: str) -> Iterator[tuple[str, bytes]]:
-    """Every file of the candidate as it has to read when it lies in the directory `root`."""
-    for file in candidate.files:
-        yield file.name, file.text.replace(GENERATION_ROOT, root).encode("utf-8", "surrogateescape")
-    for copy in candidate.copies:
-        yield copy.name, copy.content
-
-
-def lay_out(candidate: Candidate, root: str) -> str:
-    """Write the candidate into the directory `root` for a look at it, unflushed; returns the main file's path."""
-    with _explained(f"cannot write a candidate below {root}"):
-        shutil.rmtree(root, ignore_errors=True)
-        os.makedirs(root, mode=0o700)
-        made = {root}
-        for name, content in contents(candidate, root):
-            target = os.path.join(root, name)
-            parent = os.path.dirname(target)
-            if parent not in made:
-                os.makedirs(parent, mode=0o700, exist_ok=True)
-                made.add(parent)
-            with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-                file.write(content)
-    return os.path.join(root, candidate.files[0].name)
-
-
-def usable_directory(wanted: str, spare: list[str]) -> tuple[str, str]:
-    """The first of these directories that this uid can really write to, and what was wrong with the wanted one."""
-    problem = ""
-    for path in [wanted, *spare]:
-        try:
-            os.makedirs(path, mode=0o700, exist_ok=True)
-            probe = os.path.join(path, f".probe-{os.getpid()}")
-            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            os.unlink(probe)
-            return path, problem
-        except OSError as error:
-            problem = problem or f"uid {os.geteuid()} cannot write to {path}: {error.strerror}"
-    raise StoreError(f"{problem}; nor to any of {', '.join(spare) or 'no other place'}")
-
-
-@contextlib.contextmanager
-def _explained(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"{doing}: {error.strerror or error} (uid {os.geteuid()})") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _link(source: Path | None, target: Path, content: bytes) -> bool:
-    """Share the file of an older generation, if it still holds what it should."""
-    if source is None:
-        return False
-    try:
-        os.link(source, target)
-        if target.read_bytes() == content:
-            return True
-        target.unlink()
-    except OSError:
-        pass
-    return False
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _compact(document: object) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _checksum(body: object) -> str:

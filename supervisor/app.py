@@ -16,6 +16,7 @@ import traceback
 from dataclasses import replace
 
 from supervisor import __version__
+from supervisor.adapters.access import values_in
 from supervisor.adapters.api import Api
 from supervisor.adapters.fluent_bit import Binary, FluentBit
 from supervisor.adapters.journal import Journal
@@ -29,7 +30,7 @@ from supervisor.controller import Controller
 from supervisor.core.events import Terminate
 from supervisor.desk import Desk
 from supervisor.model import Accepted, StoreError
-from supervisor.places import find_places, make_frame
+from supervisor.places import find_places, make_frame, monitoring_port
 from supervisor.prepare import Judgement
 from supervisor.settings import Settings
 
@@ -53,6 +54,7 @@ class Supervisor:
         self._beat = time.monotonic()
         self._stop_wanted = asyncio.Event()
         self._controller: Controller | None = None
+        self.born = asyncio.Event()  # there are controller and sources
         self._sources: Sources | None = None
 
     async def run(self) -> int:
@@ -88,6 +90,10 @@ class Supervisor:
             self._journal.say(
                 "warning", "child.leftover", f"a Fluent Bit of an earlier supervisor was stopped: pid {pid}"
             )
+        port, problem = monitoring_port(self._settings.fluent_bit.http_port)
+        if problem:
+            self._journal.say("warning", "start.degraded", problem)
+        self._frame = replace(self._frame, http_port=port)
         sources = self._sources = self._make_sources()
         fluent_bit = self._make_fluent_bit()
         binary = await fluent_bit.identify()
@@ -111,6 +117,7 @@ class Supervisor:
             remember_child=self._remember_child,
             degraded=self._places.problems,
         )
+        self.born.set()
         await self._boot(controller, sources, judgement, made_by)
         if self._stop_wanted.is_set():
             controller.post(Terminate())
@@ -140,7 +147,7 @@ class Supervisor:
 
     async def _boot(self, controller: Controller, sources: Sources, judgement: Judgement, made_by: str) -> None:
         """Logs flow in the first second: what was good starts before anything is read."""
-        good = self._store.generation(self._store.memory.good)
+        good = self._store.good()
         if good is None:
             return
         snapshot = self._store.snapshot(good.number)
@@ -193,6 +200,7 @@ class Supervisor:
             arguments=self._invocation.arguments,
             child_only=("-q",) if self._invocation.quiet else (),
             validate_timeout=self._settings.validate.timeout,
+            secrets=lambda: values_in(os.path.join(self._settings.secrets_directory, "platform")),
         )
 
     def _make_api(self) -> Api:

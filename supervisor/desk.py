@@ -7,13 +7,17 @@ from typing import Protocol
 
 from supervisor.adapters.api import Answer
 from supervisor.adapters.sources import Sources
-from supervisor.controller import Controller
+from supervisor.controller import Controller, Outcome
 from supervisor.controller.report import NOTHING_YET
 from supervisor.model import Status
+
+BIRTH_PATIENCE = 5.0  # seconds that a wish waits for a supervisor that is still starting
 
 
 class House(Protocol):
     """Whoever builds controller and sources, in his own time."""
+
+    born: asyncio.Event  # set once there are both
 
     @property
     def controller(self) -> Controller | None: ...
@@ -38,16 +42,22 @@ class Desk:
         return self._house.turns()
 
     async def reload(self, *, wait: float | None, allow_empty: bool) -> Answer:
-        controller, sources = self._house.controller, self._house.sources
-        if controller is None or sources is None:
-            return Answer("degraded", "the supervisor is still starting", None)
-        snapshot = await sources.read()
-        waiter = await controller.request(snapshot, allow_empty=allow_empty)
-        if wait is None:
-            return Answer("accepted", "", None)
+        patience = BIRTH_PATIENCE if wait is None else wait
         try:
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(patience):
+                waiter = await self._ask(allow_empty)
+                if wait is None:
+                    return Answer("accepted", "", None)
                 outcome = await asyncio.shield(waiter)
         except TimeoutError:
-            return Answer("accepted", f"no outcome after {wait:g} s: it goes on", None)
+            if self._house.controller is None:
+                return Answer("degraded", NOTHING_YET.reason, None)
+            return Answer("accepted", f"no outcome after {patience:g} s: it goes on", None)
         return Answer(outcome.outcome, outcome.reason, outcome.generation)
+
+    async def _ask(self, allow_empty: bool) -> asyncio.Future[Outcome]:
+        await self._house.born.wait()
+        controller, sources = self._house.controller, self._house.sources
+        assert controller is not None
+        assert sources is not None
+        return await controller.request(await sources.read(), allow_empty=allow_empty)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from supervisor.adapters.access import values_in
 from supervisor.adapters.fluent_bit import FluentBit
 from supervisor.adapters.process import Processes
 from supervisor.adapters.sources import Sources
@@ -75,6 +76,7 @@ async def judge_offline(
             cwd=cwd,
             arguments=invocation.arguments,
             validate_timeout=settings.validate.timeout,
+            secrets=lambda: values_in(os.path.join(settings.secrets_directory, "platform")),
         )
         if dry_run and (problem := (await fluent_bit.identify()).error):
             return Told(problem=f"{problem}; say --no-dry-run to check without it")

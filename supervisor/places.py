@@ -6,6 +6,7 @@ A container with a read-only root and no volumes has hardly any: then we still r
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from dataclasses import dataclass
 
@@ -61,3 +62,21 @@ def make_frame(settings: Settings, invocation: Invocation, cwd: str, buffers: st
         grace=settings.fluent_bit.grace,
         buffers=buffers,
     )
+
+
+def monitoring_port(wanted: int) -> tuple[int, str]:
+    """A port on loopback for Fluent Bit's monitoring server where no config asks for one, and what is to be said.
+
+    A config that runs without that server must not fail because somebody else has our port: then any free one will do.
+    """
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found = int(probe.getsockname()[1])
+            problem = f"port {wanted} is taken; where no config names another, Fluent Bit's server gets {found}"
+            return found, "" if found == wanted else problem
+    return wanted, ""

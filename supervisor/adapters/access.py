@@ -1,4 +1,4 @@
-"""Can this uid use that directory?"""
+"""What may this uid do with a directory, and what stands in the files of one?"""
 
 from __future__ import annotations
 
@@ -34,3 +34,25 @@ def _problem(directory: str) -> str:
     if os.access(parent, os.W_OK | os.X_OK):
         return ""
     return f"{directory} does not exist, and uid {uid} cannot make it below {parent}"
+
+
+SECRET_CAP = 64 * 1024  # bytes of one secret that are known, to keep it out of messages
+
+
+def values_in(directory: str) -> dict[str, str]:
+    """Name and text of the regular files in a directory, as far as they can be read; never for any output."""
+    values: dict[str, str] = {}
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return values
+    for name in names:
+        path = os.path.join(directory, name)
+        if name.startswith(".") or not os.path.isfile(path):
+            continue
+        try:
+            with open(path, "rb") as file:
+                values[name] = file.read(SECRET_CAP).decode("utf-8", "replace").rstrip("\r\n")
+        except OSError:
+            continue
+    return values

@@ -15,9 +15,7 @@ from supervisor.model import Health, Observation, OutputCounters, OutputInstance
 
 SILENT_LIMIT = 3  # observations in a row without an answer: frozen, or blocked for good
 METRICS_GRACE = 5.0  # seconds after a load; 5.1.1 answers 404 for about one
-BLIND_LIMIT = (
-    3  # observations in a row without fresh metrics: an engine that does not turn, e.g. a filter that never ends
-)
+BLIND_LIMIT = 3  # observations in a row without fresh metrics: the engine does not turn, as in an endless filter
 FAILING_GRACE = 5.0  # seconds; a back-end may need a moment to take a new connection
 FAILING_LIMIT = 3  # observations with ever more failures and no success: two might still be one bad moment
 STARVED_LIMIT = 3  # observations in a row

@@ -4,6 +4,6 @@
 behalf, as long as a phase lasts; `report` tells how things stand.
 """
 
-from supervisor.controller.owner import Controller
+from supervisor.controller.owner import Controller, Outcome
 
-__all__ = ["Controller"]
+__all__ = ["Controller", "Outcome"]

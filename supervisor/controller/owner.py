@@ -19,7 +19,7 @@ from supervisor.adapters.process import Child
 from supervisor.adapters.store import Store
 from supervisor.controller.performer import Performer, desired_of
 from supervisor.controller.preparing import Preparing
-from supervisor.controller.report import Facts, status_of
+from supervisor.controller.report import Facts, runs_the_newest, status_of
 from supervisor.controller.watches import Watches
 from supervisor.core import events as e
 from supervisor.core.machine import Phase, State, step
@@ -28,6 +28,7 @@ from supervisor.prepare import Judgement
 from supervisor.settings import Settings
 
 READY_WITHOUT_CHILD = 30.0  # seconds for which a child may be gone before readiness falls
+_SEEN_KEPT = 100  # serials whose time is remembered
 RETRY_INSTALL = 5.0  # seconds until a generation that the disk refused is tried again
 
 
@@ -141,8 +142,11 @@ class Controller:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 while self._state.phase is not Phase.STOPPED:
-                    await self._turn(await self._mailbox.get())
-                    self._metrics.show(self.status())
+                    before = self._state
+                    event = await self._mailbox.get()
+                    await self._turn(event)
+                    if self._state != before or not isinstance(event, e.Observed):
+                        self._metrics.show(self.status())
                 for task in tuple(self._tasks):
                     task.cancel()
         finally:
@@ -155,7 +159,7 @@ class Controller:
             self._preparing.allow_empty |= item.allow_empty
         before, (self._state, actions) = self._state, step(self._state, event)
         if isinstance(event, e.Changed):
-            self._seen[self._state.wanted] = time.monotonic()
+            self._seen = {**dict(list(self._seen.items())[-_SEEN_KEPT:]), self._state.wanted: time.monotonic()}
         if isinstance(item, _Request) and asked:
             self._waiters.append((self._state.wanted, item.waiter))
         self._note(before, event)
@@ -163,7 +167,7 @@ class Controller:
             if not await self._perform(action, event, before):
                 break
         self._follow_phase(before)
-        self._answer_waiters(before, event)
+        self._answer_waiters(before, event, blamed=any(isinstance(action, e.Blame) for action in actions))
 
     async def _perform(self, action: e.Action, event: e.Event, before: State) -> bool:
         """Whether the actions that follow may be performed."""
@@ -237,6 +241,7 @@ class Controller:
     def _note(self, before: State, event: e.Event) -> None:
         match event:
             case e.Declined(reason=reason) if before.epoch == event.epoch:
+                self._performer.take_up_what_ran()
                 self._journal.say("error", "reload.declined", f"Fluent Bit declined the reload: {reason}")
             case e.Unresponsive(reason=reason) if before.epoch == event.epoch:
                 what = "start" if before.phase is Phase.STARTING else "reload"
@@ -255,19 +260,19 @@ class Controller:
         self._performer.baseline = baseline or self._performer.baseline
         self._metrics.observed(observation)
 
-    def _answer_waiters(self, before: State, event: e.Event) -> None:
+    def _answer_waiters(self, before: State, event: e.Event, *, blamed: bool) -> None:
         still: list[tuple[int, asyncio.Future[Outcome]]] = []
         for serial, waiter in self._waiters:
             if waiter.done():
                 continue
-            outcome = self._outcome(serial, before, event)
+            outcome = self._outcome(serial, before, event, blamed=blamed)
             if outcome is None:
                 still.append((serial, waiter))
             else:
                 waiter.set_result(outcome)
         self._waiters = still
 
-    def _outcome(self, serial: int, before: State, event: e.Event) -> Outcome | None:
+    def _outcome(self, serial: int, before: State, event: e.Event, *, blamed: bool) -> Outcome | None:
         """What became of the request `serial`, if that is known by now."""
         state, trouble = self._state, self._performer.trouble
         if state.phase is Phase.STOPPED:
@@ -276,14 +281,13 @@ class Controller:
             return None
         if isinstance(event, e.Refused) and event.serial >= serial:
             return Outcome("refused", trouble, state.current)
-        if self.status().in_sync:
+        if runs_the_newest(self._facts()):
             settled = isinstance(event, e.Prepared) and state.phase is Phase.STEADY
             return Outcome("unchanged" if settled else "committed", "", state.current)
-        if isinstance(event, (e.Exited, e.Declined, e.Unresponsive, e.Failed)) and trouble and before.newcomer:
-            if not state.newcomer:
-                return Outcome("reverted", trouble, state.current)
-            if state.phase is Phase.BACKOFF:
-                return Outcome("degraded", trouble, state.current)
+        if blamed:
+            return Outcome("reverted", trouble, state.good)
+        if isinstance(event, e.Exited) and before.newcomer and state.phase is Phase.BACKOFF:
+            return Outcome("degraded", trouble, state.current)
         return None
 
     # --- how it looks -----------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ class Performer:
         self.seen: dict[int, float] = {}  # generation → when its change was seen
         self.child: Child | None = None
         self.look = Look(None, None, Judge(before=None, old_outputs=(), new_outputs=()))
+        self._ran: Generation | None = None  # before the latest reload
         self.observation: Observation | None = None  # the latest
         self.baseline: Observation | None = None  # what the next apply is compared with
         self.reading: Reading | None = None
@@ -152,9 +153,14 @@ class Performer:
         if count is None:
             count = (self.observation.reloads if self.observation is not None else None) or 0
         self._begin(generation, "reload", state)
-        self.look = self._look_at(child, generation, old, count)
+        self._ran, self.look = old, self._look_at(child, generation, old, count)
         self._journal.say("info", "reload.requested", f"reloading to generation {number}", pid=child.pid)
         self._fluent_bit.reload(child)
+
+    def take_up_what_ran(self) -> None:
+        """The reload was declined: what ran before it still runs, and answers where it did."""
+        if self.child is not None and self._ran is not None:
+            self.look = self._look_at(self.child, self._ran, self._ran)
 
     def _look_at(self, child: Child, generation: Generation, old: Generation | None, count: int = 0) -> Look:
         judge = Judge(

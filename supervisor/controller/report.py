@@ -46,7 +46,7 @@ class Facts:
 
 def status_of(facts: Facts) -> Status:
     state, judged = facts.state, facts.judged
-    in_sync = is_in_sync(facts)
+    in_sync = runs_the_newest(facts) and not left_out(facts)
     findings = all_findings(facts)
     digest = judged.candidate.digest if judged is not None and judged.candidate is not None else None
     return Status(
@@ -72,8 +72,13 @@ def status_of(facts: Facts) -> Status:
     )
 
 
-def is_in_sync(facts: Facts) -> bool:
-    """Whether the newest content is what runs, and proved itself. What policy leaves out does not count."""
+def left_out(facts: Facts) -> frozenset[str]:
+    """Snippets that the newest candidate does without, because policy says so."""
+    return facts.judged.assembled.left_out if facts.judged is not None else frozenset()
+
+
+def runs_the_newest(facts: Facts) -> bool:
+    """Whether the newest that may run is what runs, and proved itself."""
     state, judged = facts.state, facts.judged
     if judged is None or judged.snapshot is not facts.snapshot or state.intake is not Intake.SETTLED:
         return False
@@ -110,6 +115,8 @@ def _waiting_for(facts: Facts) -> str:
             return "nothing is known yet" if facts.judged is None else "nothing acceptable to run"
         case Phase.PROBATION:
             return "the newest generation is in probation"
+        case Phase.STEADY if left_out(facts):
+            return f"left out: {', '.join(sorted(left_out(facts)))}"
         case Phase.STEADY:
             return "a change is being prepared"
         case phase:
@@ -123,11 +130,11 @@ def _snippets(facts: Facts, findings: Iterable[Finding]) -> Iterable[SnippetStat
         by_snippet.setdefault(finding.snippet, []).append(finding)
     newest = facts.snapshot.snippets if facts.snapshot else ()
     judged = facts.judged is not None and facts.judged.snapshot is facts.snapshot
-    refused_whole = judged and (facts.state.ready is None) and not is_in_sync(facts) and _is_refused(facts)
+    refused_whole = judged and (facts.state.ready is None) and not runs_the_newest(facts) and _is_refused(facts)
     for snippet in newest:
         own = tuple(by_snippet.get(snippet.name, ()))
         runs = running.get(snippet.name)
-        if runs == snippet.digest or (judged and is_in_sync(facts) and snippet.trust is not Trust.TENANT):
+        if runs == snippet.digest or (judged and runs_the_newest(facts) and snippet.trust is not Trust.TENANT):
             state = SnippetState.LIVE
             runs = snippet.digest
         elif runs is not None and judged and (refused_whole or _has_error(own)):

@@ -148,8 +148,12 @@ class Watches:
         observation = await self._fluent_bit.observe(look.child, look.generation.endpoint)
         reading = look.judge.judge(observation, elapsed)
         self._observed(observation, reading, observation if observation.outputs is not None else None)
-        self._post(events.Observed(congested(observation)))
+        self._post(events.Observed(self._must_restart(observation)))
         return observation, reading
+
+    def _must_restart(self, observation: Observation) -> bool:
+        """Whether a reload would wait for an output; the operator may insist on it all the same."""
+        return self._settings.apply.method != "reload" and congested(observation)
 
     async def _steady(self, state: State, look: Look) -> None:
         if look.child is None or look.generation is None:
@@ -162,7 +166,7 @@ class Watches:
             observation = await self._fluent_bit.observe(look.child, look.generation.endpoint)
             reading = liveness.judge(observation, time.monotonic())
             self._observed(observation, reading, liveness.baseline())
-            self._post(events.Observed(congested(observation)))
+            self._post(events.Observed(self._must_restart(observation)))
             if reading.health is Health.UNWELL:
                 self._post(events.Failed(state.epoch, reading.detail))
                 return

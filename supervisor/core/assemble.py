@@ -19,8 +19,9 @@ from supervisor.config.lint import Located, lint_snippet, lint_whole, variables_
 from supervisor.config.parse import is_yaml, parse, parse_as_yaml
 from supervisor.config.paths import REREAD_KINDS, Wanted, resolve, writable_directories
 from supervisor.config.render import render_main, render_sections
+from supervisor.core.lone_pair import with_route
 from supervisor.core.policy import refuse_tenants
-from supervisor.core.service import Frame, Service, expand, merge_service
+from supervisor.core.service import Frame, Service, expand, is_said, merge_service
 from supervisor.model import (
     GENERATION_ROOT,
     Candidate,
@@ -70,6 +71,7 @@ class _Assembly:
 
     snapshot: Snapshot
     frame: Frame
+    roots: Mapping[str, str]  # included file → the file that its including began with
     documents: dict[str, Document] = field(default_factory=dict)  # by path of the snippet
     findings: list[Finding] = field(default_factory=list)
     copies: dict[str, CopiedFile] = field(default_factory=dict)
@@ -79,12 +81,11 @@ class _Assembly:
 
 def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
     """The candidate for a snapshot, with all that lint has to say. Pure: the same input gives the same digest."""
-    bench = _Assembly(snapshot, frame, findings=list(snapshot.findings))
+    bench = _Assembly(snapshot, frame, _roots(snapshot), findings=list(snapshot.findings))
     admitted, kept_out = refuse_tenants(snapshot.snippets)
     bench.findings += kept_out
-    roots = _roots(snapshot)
     for snippet in admitted:
-        _read(bench, snippet, roots.get(snippet.path, snippet.path))
+        _read(bench, snippet, bench.roots.get(snippet.path, snippet.path))
     if any(snippet.path not in bench.documents for snippet in admitted):
         return Assembled(None, tuple(bench.findings))
     located = list(_linear(bench, admitted))
@@ -92,6 +93,8 @@ def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
     known = _set_values(env, frame.environment)
     bench.known = {**frame.environment, **known}
     resolved = [replace(place, section=_resolved(bench, place)) for place in located]
+    if not is_said(resolved, "storage.path") and "storage.path" not in dict(frame.service_defaults):
+        resolved = with_route(frame.arguments, resolved)
     service = merge_service(frame, resolved, known)
     bench.findings += service.findings
     names = frozenset(frame.environment) | frozenset(known) | frozenset(snapshot.secrets)
@@ -205,15 +208,18 @@ def _set_values(env: list[tuple[str, Entry]], environment: Mapping[str, str]) ->
 
 def _resolved(bench: _Assembly, place: Located) -> Section:
     """The section with every path absolute, and the text it refers to taken over."""
-    directory = conf_dir(bench.snapshot, place.snippet)
+    directory = _conf_dir(bench, place.snippet)
     expanded = None if not bench.known else lambda text: expand(text, bench.known)
     return resolve(place.section, bench.frame.cwd, directory, lambda w: _place(bench, w), expanded)
 
 
-def conf_dir(snapshot: Snapshot, snippet: Snippet) -> str:
-    """What a relative path of the snippet may be relative to, besides the working directory."""
-    main = snapshot.base if snippet.trust is Trust.BASE and snapshot.base else snippet.path
-    return posixpath.dirname(main)
+def _conf_dir(bench: _Assembly, snippet: Snippet) -> str:
+    """What a relative path of the snippet may be relative to, besides the working directory.
+
+    That of the file that the including began with, as for Fluent Bit's main file.
+    """
+    base = bench.snapshot.base if snippet.trust is Trust.BASE else None
+    return posixpath.dirname(base or bench.roots.get(snippet.path, snippet.path))
 
 
 def _place(bench: _Assembly, wanted: Wanted) -> str:

@@ -27,9 +27,10 @@ _PATTERNS = (_UNKNOWN_PLUGIN, _UNKNOWN_PROPERTY, _BAD_PROPERTY)
 
 def attributed(finding: Finding, candidate: Candidate) -> Finding:
     """The finding, told in the author's file and line as far as it can be known."""
+    if (named := _by_words(finding.message, candidate)) is not None:
+        return replace(finding, snippet=named.snippet, path="", line=named.line, column=None)
     if not finding.path:
-        origin = _by_words(finding.message, candidate)
-        return finding if origin is None else replace(finding, snippet=origin.snippet, line=origin.line)
+        return finding
     file = _emitted(finding.path, candidate)
     if file is None:
         name = posixpath.basename(finding.path)

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from supervisor.config.lint import Located
+from supervisor.core.lone_pair import is_routed_unasked
 from supervisor.model import Endpoint, Entry, Finding, Kind, Scalar, Severity
 
 _REPEATABLE = ("parsers_file", "plugins_file", "streams_file")  # each one named is loaded, none overrides another
 _TRUE = ("on", "true", "yes")
+_LEVELS = ("off", "error", "warn", "warning", "info", "debug", "trace")  # others in FLB_LOG_LEVEL are ignored (5.1.1)
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _VARIABLE = re.compile(r"\$\{([^}:]*)(?::-([^}]*))?\}")
 
@@ -65,7 +67,7 @@ def merge_service(frame: Frame, located: Sequence[Located], variables: Mapping[s
     asked = is_true(said("http_server"))
     host = said("http_listen") if asked else None
     host = host or ("0.0.0.0" if asked else "127.0.0.1")
-    port, complaint = _port(said("http_port"), frame.http_port)
+    port, complaint = _port(said("http_port"), frame.http_port, asked)
     findings = [*_forced(located, known), *complaint]
     ours = {
         "http_server": "on",
@@ -74,16 +76,23 @@ def merge_service(frame: Frame, located: Sequence[Located], variables: Mapping[s
         "hot_reload": "on",
         "daemon": "off",
     }
-    if "storage.path" not in values and frame.buffers is not None:
+    if "storage.path" not in values and frame.buffers is not None and not is_routed_unasked(frame.arguments, located):
         ours["storage.path"] = frame.buffers
-    if "log_level" not in values and frame.environment.get("FLB_LOG_LEVEL"):
-        ours["log_level"] = frame.environment["FLB_LOG_LEVEL"]
+    level = frame.environment.get("FLB_LOG_LEVEL", "")
+    if level.lower() in _LEVELS and not is_said(located, "log_level"):  # it counts more than the command line (5.1.1)
+        ours["log_level"] = level
     if "grace" not in values:
         ours["grace"] = f"{max(1, round(frame.grace))}"
     merged = {**values, **{key: ("", Scalar(value, 0)) for key, value in ours.items()}}
     entries = (*((snippet, Entry(key, value, value.line)) for key, (snippet, value) in merged.items()), *repeated)
     grace = max(frame.grace, _seconds(said("grace")) or 0.0)
     return Service(entries, Endpoint(_WILDCARDS.get(host, host), port), grace, asked, tuple(findings))
+
+
+def is_said(located: Sequence[Located], key: str) -> bool:
+    """Whether a service section has that key (lower-case)."""
+    sections = (place.section for place in located if place.section.kind is Kind.SERVICE)
+    return any(section.get(key) is not None for section in sections)
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
@@ -106,13 +115,18 @@ def _take(place: Located, values: dict[str, tuple[str, Scalar]], repeated: list[
             values[key] = (place.snippet.name, entry.value)
 
 
-def _port(text: str | None, default: int) -> tuple[int, tuple[Finding, ...]]:
+def _port(text: str | None, default: int, asked: bool) -> tuple[int, tuple[Finding, ...]]:
+    """The port of the monitoring server: the text's when it asks for the server, else ours.
+
+    Fluent Bit refuses a bad one only when it is to listen there (5.1.1).
+    """
     if text is None:
         return default, ()
     if text.strip().isdecimal() and 0 < int(text) < 65536:
-        return int(text), ()
+        return (int(text) if asked else default), ()
+    severity = Severity.ERROR if asked else Severity.WARNING
     message = f"http_port '{text}' is not a port number"
-    return default, (Finding(Severity.ERROR, "bad-http-port", message, "use a number from 1 to 65535"),)
+    return default, (Finding(severity, "bad-http-port", message, "use a number from 1 to 65535"),)
 
 
 def _seconds(text: str | None) -> float | None:

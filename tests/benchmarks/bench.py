@@ -8,6 +8,7 @@ A loaded machine shifts absolute times: compare only what one run printed.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -126,12 +127,9 @@ def bench_latency(home: Path, rounds: int = 20, updates: int = 200) -> None:
             supervisor.save("a.yaml", snippet(f"ours-{number}"))
             took = seconds_until(lambda n=number: tail.has(f'"ours-{n}"'.encode()), began)  # type: ignore[misc]
             ours += [] if took is None else [took]
-        print(
-            f"  by hand     median {statistics.median(hand):.3f} s  (min {min(hand):.3f}, max {max(hand):.3f}, {len(hand)} of {rounds})"
-        )
-        print(
-            f"  supervisor  median {statistics.median(ours):.3f} s  (min {min(ours):.3f}, max {max(ours):.3f}, {len(ours)} of {rounds})"
-        )
+        for who, times in (("by hand", hand), ("supervisor", ours)):
+            spread = f"min {min(times):.3f}, max {max(times):.3f}, {len(times)} of {rounds}"
+            print(f"  {who:<11} median {statistics.median(times):.3f} s  ({spread})")
         print(f"  above by hand: {statistics.median(ours) - statistics.median(hand):+.3f} s (median)")
         for number in range(updates):
             began = time.perf_counter()
@@ -211,11 +209,10 @@ async def _thousand(directory: Path, scratch: Path) -> None:
     verdict = await fluent_bit.dry_run(main, dry_run_environment(os.environ, ()))
     marks.append(time.perf_counter())
     assert isinstance(verdict, Accepted), verdict
-    took = [later - earlier for earlier, later in zip(marks, marks[1:], strict=False)]
+    took = [later - earlier for earlier, later in itertools.pairwise(marks)]
     print("  read {:.2f} s, assemble and lint {:.2f} s, write {:.2f} s, dry-run {:.2f} s".format(*took))
-    print(
-        f"  together {sum(took):.2f} s for {len(snapshot.snippets)} snippets, {sum(took) / took[3]:.1f} times the dry-run alone"
-    )
+    count, ratio = len(snapshot.snippets), sum(took) / took[3]
+    print(f"  together {sum(took):.2f} s for {count} snippets, {ratio:.1f} times the dry-run alone")
     await fluent_bit.close()
     processes.detach()
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 LAUNCHER = Path(__file__).parents[2] / "image" / "launcher"
-REAL = '#!/bin/sh\necho "real: $*"\ngrep SigIgn /proc/$$/status\nexit 7\n'
+HELD_BACK = LAUNCHER.read_text().split("\n", 1)[0].removeprefix("#!").replace(" -S", "").split()[:-2]
+"""What the first line of the launcher starts Python with."""
+REAL = '#!/bin/sh\necho "real: $*"\ngrep -E "SigBlk|SigIgn" /proc/$$/status\nexit 7\n'
 SUPERVISE = """
 import runpy, sys, types
 cli = types.ModuleType("supervisor.cli")
@@ -36,13 +40,13 @@ def launcher(tmp_path: Path) -> Path:
 def launch(launcher: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Start it as its first line does, with this interpreter."""
     environment = {"PATH": os.environ["PATH"], **environ}
-    command = [sys.executable, "-I", str(launcher), *arguments]
+    command = [*HELD_BACK, sys.executable, "-I", str(launcher), *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
 
 
 def supervise(launcher: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Start it with a stand-in for the supervisor that tells its arguments."""
-    command = [sys.executable, "-I", "-c", SUPERVISE, str(launcher), *arguments]
+    command = [*HELD_BACK, sys.executable, "-I", "-c", SUPERVISE, str(launcher), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
@@ -55,10 +59,20 @@ def test_questions_for_the_real_program_reach_it_unchanged(launcher: Path, line:
 
 
 def test_the_real_program_is_started_with_default_signals(launcher: Path) -> None:
-    ignored = int(launch(launcher, "-V").stdout.split()[-1], 16)
+    _name, _blocked, blocked, _ignored, ignored = launch(launcher, "-V").stdout.replace("real: ", "").split()
 
-    assert ignored & (1 << 12) == 0, "SIGPIPE"
-    assert ignored & (1 << 24) == 0, "SIGXFSZ"
+    assert int(blocked, 16) == 0
+    assert int(ignored, 16) & (1 << 12) == 0, "SIGPIPE"
+    assert int(ignored, 16) & (1 << 24) == 0, "SIGXFSZ"
+
+
+def test_the_first_line_holds_signals_back_while_python_starts() -> None:
+    command = [*HELD_BACK, "grep", "SigBlk", "/proc/self/status"]
+
+    blocked = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[1], 16)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        assert blocked & (1 << (number - 1)), number
 
 
 def test_another_real_program_can_be_named(launcher: Path, tmp_path: Path) -> None:
@@ -101,3 +115,67 @@ def test_everything_else_is_supervised(launcher: Path, line: str, told: str) -> 
 
     assert answer.stdout == f"supervised: {told} heavy: False\n", answer.stderr
     assert answer.returncode == 5
+
+
+LOADING = """
+import runpy, sys, types
+def load(name):
+    print("loading", flush=True)
+    sys.stdin.readline()
+    raise SystemExit("loaded")
+supervisor = types.ModuleType("supervisor.arguments")
+supervisor.__getattr__ = load
+sys.modules["supervisor.arguments"] = supervisor
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture
+def loading(launcher: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts the launcher with libraries that load until a line is typed; comes back when they have begun."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [*HELD_BACK, sys.executable, "-I", "-c", LOADING, str(launcher), *arguments]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "loading\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("line", ["", "run", "-c /a.conf", "/fluent-bit/bin/fluent-bit -c /a.conf"])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_told_to_stop_while_it_loads_it_ends_with_0(
+    loading: Callable[..., subprocess.Popen[str]], line: str, sent: signal.Signals
+) -> None:
+    process = loading(*line.split())
+
+    process.send_signal(sent)
+
+    assert process.communicate(timeout=10) == ("", "")
+    assert process.returncode == 0
+
+
+def test_told_to_look_again_while_it_loads_it_goes_on(loading: Callable[..., subprocess.Popen[str]]) -> None:
+    process = loading("run")
+
+    process.send_signal(signal.SIGHUP)
+
+    assert process.communicate("go on\n", timeout=10)[1] == "loaded\n"
+
+
+def test_a_check_that_is_broken_off_is_no_success(loading: Callable[..., subprocess.Popen[str]]) -> None:
+    process = loading("check")
+
+    process.send_signal(signal.SIGTERM)
+
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGTERM

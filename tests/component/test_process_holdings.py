@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from component.process_table import ENV, attached, children, python, said
+from component.process_table import ENV, attached, children, gone, python, said
 from conftest import eventually
 
 from supervisor.adapters.process import Processes
@@ -197,11 +197,13 @@ async def test_a_killed_fluent_bit_leaves_no_command_that_holds_its_port(process
     child = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, expendable=True)
     await eventually(lambda: child.listens_on(port))
     await eventually(lambda: any(children(shell) for shell in children(child.pid)))
+    [shell] = children(child.pid)
+    [sleep] = children(shell)
 
     child.signal(signal.SIGKILL)
     await child.wait()
 
-    await eventually(lambda: processes.orphans_reaped >= 2)  # the shell and its sleep
+    await eventually(lambda: gone(shell) and gone(sleep))
     second = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, expendable=True)
     await eventually(lambda: second.listens_on(port))
 

@@ -9,7 +9,9 @@ import pytest
 from doubles.kubelet_volume import KubeletVolume
 from watched import following, names, rules, sources_in, text
 
-from supervisor.model import Trust
+from supervisor.adapters.sources import Sources
+from supervisor.model import Layer, Trust
+from supervisor.settings import SourcesSettings
 
 MAIN = "[SERVICE]\n    flush 1\n"
 PART = "[INPUT]\n    name dummy\n"
@@ -227,3 +229,30 @@ async def test_a_base_in_a_volume_is_read_of_one_generation_at_every_step(root: 
     assert names(first) == ["base/main.conf", "base/old.conf", "base/x.conf"]
     assert names(snapshot) == ["base/main.conf", "base/new.conf", "base/x.conf"]
     assert len(set(told)) == 2
+
+
+async def test_what_a_platform_snippet_includes_is_read_once_and_follows_its_changes(tmp_path: Path) -> None:
+    layer, parts = tmp_path / "platform", tmp_path / "parts"
+    layer.mkdir()
+    parts.mkdir()
+    (layer / "a.conf").write_text("@INCLUDE ../parts/*.inc\n@INCLUDE b.conf\n")
+    (layer / "b.conf").write_text("[SERVICE]\n    flush 1\n")
+    (parts / "x.inc").write_text("[SERVICE]\n    grace 1\n")
+    sources = Sources(
+        layers=[Layer("platform", str(layer), Trust.PLATFORM)],
+        base=None,
+        cwd=str(tmp_path),
+        secrets_directory="",
+        settings=SourcesSettings(quiet=0.02),
+        report=lambda report: None,
+    )
+
+    first = await sources.read(settle=False)
+    (parts / "x.inc").write_text("[SERVICE]\n    grace 2\n")
+    second = await sources.read(settle=False)
+
+    names = [snippet.name for snippet in first.snippets]
+    assert len(names) == len(set(names)) == 3
+    assert {include.line: len(include.targets) for include in first.includes} == {1: 1, 2: 1}
+    assert first.digest != second.digest
+    assert not first.findings

@@ -61,6 +61,14 @@ def test_content_that_changed_between_two_readings_starts_anew() -> None:
     assert directory.notes.due == pytest.approx(0.6)
 
 
+def test_equal_content_that_was_rewritten_in_between_starts_anew() -> None:
+    directory = Directory()
+    directory.at(0.0, a=seen("1\n", changed_at=0.0))
+
+    assert directory.at(0.3, a=seen("1\n", changed_at=0.2)) == {}
+    assert directory.notes.due == pytest.approx(0.5)
+
+
 def test_the_time_before_the_first_reading_counts_as_the_stamps_tell_it() -> None:
     directory = Directory()
     directory.at(0.0)

@@ -151,6 +151,16 @@ def test_a_generation_that_was_tampered_with_is_not_whole(store: Store) -> None:
     assert store.find(kept.digest) is None
 
 
+def test_when_good_is_damaged_the_one_before_is_used(store: Store) -> None:
+    first = store.keep_candidate(make_candidate("one"), make_snapshot({}), "v1")
+    store.commit(first.number)
+    second = store.keep_candidate(make_candidate("two"), make_snapshot({}), "v1")
+    store.commit(second.number)
+    Path(second.path, "fluent-bit.yaml").write_text("torn")
+
+    assert reopened(store).good() == first
+
+
 def test_a_tampered_file_is_not_shared_with_the_next_generation(store: Store) -> None:
     first = store.keep_candidate(make_candidate("one"), make_snapshot({}), "v1")
     Path(first.path, "snippets/0001-a.yaml").write_text("torn")

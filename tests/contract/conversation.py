@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from supervisor.adapters.fluent_bit import FluentBit, Ready, ReloadOutcome
@@ -17,6 +18,7 @@ ENV = {"PATH": os.environ["PATH"]}
 
 DUMMY = "{name: dummy, tag: t, alias: in}"
 NULL = "{name: 'null', match: '*', alias: sink}"
+BAD_REGEX = "{name: grep, match: '*', regex: 'message ('}"
 
 
 def free_port() -> int:
@@ -102,3 +104,12 @@ async def conversation(
         await talk.fluent_bit.close()
         await processes.stop_everything()
         processes.detach()
+
+
+async def ignores_term(child: Child) -> None:
+    """Half as long again after a TERM as an idle one takes at most to end, the process is still there."""
+    child.signal(signal.SIGTERM)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.5):
+            await child.wait()
+    assert child.alive()

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
-import threading
-import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
 from conftest import DOUBLE, eventually
-from contract.conversation import DUMMY, ENV, NULL, Conversation, conversation, free_port
+from contract.conversation import BAD_REGEX, DUMMY, ENV, NULL, Conversation, conversation, free_port, ignores_term
 
-from supervisor.adapters.fluent_bit import Acknowledged, Declined, Exited, Unresponsive, messages
-from supervisor.adapters.process import Child
-from supervisor.model import Accepted, Inconclusive, OutputCounters, Rejected
-
-BAD_REGEX = "{name: grep, match: '*', regex: 'message ('}"
+from supervisor.adapters.fluent_bit import Acknowledged, Declined, Exited, Unresponsive
+from supervisor.model import OutputCounters
 
 
 @pytest.fixture
@@ -68,122 +61,6 @@ async def test_every_plugin_and_property_of_the_double_is_one_of_the_real(real: 
         assert {name: extra for name, names in doubles.items() if (extra := names - real_ones.get(name, set()))} == {}
 
 
-# --- dry-run ---
-
-PASSES = {
-    "a good config": {},
-    "an unknown section with a map in it": {"more": "inputz: {name: dummy}"},
-    "an unknown service key": {"service": "flsh: 3"},
-    "a bad regex of grep": {"filters": (BAD_REGEX,)},
-    "no output at all": {"outputs": ()},
-    "an include that matches nothing": {"more": "includes: ['nothing-*.yaml']"},
-    "a TLS file that is missing": {"outputs": ("{name: http, match: '*', tls: on, tls.ca_file: /nonexistent.crt}",)},
-    "two inputs on one port": {"inputs": ("{name: tcp, port: 29871}", "{name: tcp, port: 29871}")},
-    "an unset variable": {"inputs": ("{name: dummy, tag: 'a${NOT_SET_AT_ALL}'}",)},
-    "an output without match": {"outputs": ("{name: 'null'}", NULL)},
-}
-REFUSED = {
-    "an unknown plugin": ({"inputs": ("{name: nosuch}",)}, "section 'nosuch' tried to instance a plugin name"),
-    "an unknown property": ({"inputs": ("{name: dummy, nosuch: 1}",)}, "unknown configuration property 'nosuch'"),
-    "no name": ({"inputs": ("{tag: x}",)}, "section 'input' is missing the 'name' property"),
-    "a filter without match": ({"filters": ("{name: grep, regex: a b}",)}, "NO match rule for grep.0 filter instance"),
-    "a flush that is no number": ({"service": "flush: abc"}, "invalid flush value, aborting."),
-    "a flush of zero": ({"service": "flush: 0"}, "invalid flush value, aborting."),
-    "a bad size": ({"inputs": ("{name: dummy, mem_buf_limit: big}",)}, "could not configure property 'mem_buf_limit'"),
-    "a missing include": ({"more": "includes: [nothing.yaml]"}, "including file 'nothing.yaml'"),
-    "a second service": ({"more": "service: {flush: 1}"}, "duplicated definition of 'service'"),
-    "an unknown section with a list in it": ({"more": "inputz:\n  - a"}, "env list is only allowed in env section"),
-    "an unknown part of the pipeline": ({"more": "pipeline:\n  foo: []"}, "the pipeline component 'foo' is not valid"),
-    "an unclosed list": ({"more": "includes: ["}, "invalid YAML in file"),
-    "a missing secret": ({"more": "env: {A: 'file:///nonexistent'}"}, "[env] file /nonexistent not found"),
-    "a bad parser": ({"more": "parsers:\n  - {name: p, format: regex, regex: '('}"}, "Invalid regex pattern ("),
-    "a parser twice": (
-        {"more": "parsers:\n  - {name: p, format: json}\n  - {name: p, format: json}"},
-        "parser named 'p' already exists",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("fault", PASSES)
-async def test_dry_run_passes(talk: Conversation, fault: str) -> None:
-    path = talk.write(talk.config(**PASSES[fault]))
-
-    done = await talk.run("-D", "-c", path)
-
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.endswith("configuration test is successful\n")
-
-
-@pytest.mark.parametrize("fault", REFUSED)
-async def test_dry_run_refuses(talk: Conversation, fault: str) -> None:
-    change, words = REFUSED[fault]
-    path = talk.write(talk.config(**change))
-
-    done = await talk.run("-D", "-c", path)
-    verdict = messages.verdict(done.returncode, done.stderr, ENV)
-
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "configuration test is successful" not in done.stderr
-    assert isinstance(verdict, Rejected)
-    assert words in verdict.findings[0].message
-
-
-async def test_a_syntax_error_names_its_file_and_line(talk: Conversation) -> None:
-    (talk.directory / "part.yaml").write_text("pipeline:\n  inputs:\n    - name: dummy\n     tag: x\n")
-
-    verdict = await talk.dry_run("includes:\n  - part.yaml\n")
-
-    assert isinstance(verdict, Rejected)
-    assert [(os.path.basename(finding.path), finding.line) for finding in verdict.findings] == [("part.yaml", 4)]
-
-
-async def test_a_missing_include_names_who_includes_it(talk: Conversation) -> None:
-    verdict = await talk.dry_run("includes:\n  - nothing.yaml\n")
-
-    assert isinstance(verdict, Rejected)
-    assert [(os.path.basename(finding.path), finding.line) for finding in verdict.findings] == [("main.yaml", 2)]
-    assert "No such file or directory (including file 'nothing.yaml')" in verdict.findings[0].message
-
-
-async def test_a_missing_main_file_is_refused(talk: Conversation) -> None:
-    done = await talk.run("-D", "-c", "nothing.yaml")
-
-    assert done.returncode == 1
-    assert "could not open configuration file, aborting." in done.stderr
-
-
-async def test_with_daemon_on_a_dry_run_ends_with_0_and_without_its_sentence(talk: Conversation) -> None:
-    path = talk.write(talk.config(service="daemon: on", inputs=("{name: dummy, nosuch: 1}",)))
-
-    done = await talk.run("-D", "-c", path)
-    verdict = await talk.fluent_bit.dry_run(path, ENV)
-
-    assert done.returncode == 0
-    assert "configuration test is successful" not in done.stderr
-    assert isinstance(verdict, Rejected)
-    assert "daemon on" in verdict.findings[0].message
-
-
-async def test_a_dry_run_with_a_nats_output_crashes_and_says_nothing_about_the_config(talk: Conversation) -> None:
-    verdict = await talk.dry_run(talk.config(outputs=("{name: nats, match: '*'}",)))
-
-    assert verdict == Inconclusive("the dry-run crashed: killed by SIGABRT (6)", crashed=True)
-
-
-async def test_a_dry_run_that_waits_for_a_fifo_is_ended_and_blames_nobody(fluent_bit: str, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "part.yaml")
-    async with conversation(fluent_bit, tmp_path, limit=1) as talk:
-        verdict = await talk.dry_run("includes:\n  - part.yaml\n")
-
-    assert verdict == Inconclusive("the dry-run did not end within 1 s")
-
-
-async def test_a_pipeline_on_the_command_line_is_checked_with_the_file(fluent_bit: str, tmp_path: Path) -> None:
-    for plugin, verdict in (("dummy", Accepted), ("nosuch", Rejected)):
-        async with conversation(fluent_bit, tmp_path, arguments=("-i", plugin, "-o", "stdout", "-m", "*")) as talk:
-            assert isinstance(await talk.dry_run(talk.config()), verdict)
-
-
 # --- start ---
 
 
@@ -212,7 +89,7 @@ async def test_faults_that_a_dry_run_misses_end_the_start_with_255(talk: Convers
                 "cannot initialize root path /proc/nothing",
             ),
             "no TLS file": (
-                no_server.replace(NULL, PASSES["a TLS file that is missing"]["outputs"][0]),
+                no_server.replace(NULL, "{name: http, match: '*', tls: on, tls.ca_file: /nonexistent.crt}"),
                 "[tls] ca_file '/nonexistent.crt'",
             ),
             "no directory for the DB": (
@@ -441,16 +318,7 @@ async def test_a_reload_with_an_output_that_never_gives_up_never_ends_and_term_i
     outcome = await talk.reload(child, talk.config(), deadline=1.5)
 
     assert outcome == Unresponsive("no outcome within 1.5 s: the reload count stays at 0")
-    await _ignores_term(child)
-
-
-async def _ignores_term(child: Child) -> None:
-    """Half as long again after a TERM as an idle one takes at most to end, the process is still there."""
-    child.signal(signal.SIGTERM)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(1.5):
-            await child.wait()
-    assert child.alive()
+    await ignores_term(child)
 
 
 # --- the end ---
@@ -482,158 +350,3 @@ async def test_other_signals_kill_at_any_time(talk: Conversation) -> None:
     child.signal(signal.SIGUSR1)
 
     assert await child.wait() == -signal.SIGUSR1
-
-
-# --- the markers of the double, and what the real one does to the same effect ---
-
-
-def marked(talk: Conversation, marker: str, **recipe: tuple[str, ...]) -> str:
-    """The config with the marker for the double, or with the recipe for the real one."""
-    if talk.is_double:
-        return talk.config(inputs=(f"{{name: dummy, tag: t, alias: 'double.{marker}'}}",))
-    return talk.config(**recipe)  # type: ignore[arg-type]
-
-
-def command(text: str) -> tuple[str, ...]:
-    return (f"{{name: exec, tag: x, oneshot: true, command: '{text}'}}", DUMMY)
-
-
-def lua(code: str) -> tuple[str, ...]:
-    return (f"{{name: lua, match: '*', call: f, code: '{code}'}}",)
-
-
-async def test_hang_on_reload(talk: Conversation) -> None:
-    if not talk.is_double:
-        pytest.skip("shown above by an output that never gives up")
-    child = await talk.ready(marked(talk, "hang-on-reload"))
-
-    outcome = await talk.reload(child, talk.config(), deadline=1.5)
-
-    assert outcome == Unresponsive("no outcome within 1.5 s: the reload count stays at 0")
-    await _ignores_term(child)
-
-
-async def test_ignore_term(talk: Conversation) -> None:
-    child = await talk.ready(
-        marked(talk, "ignore-term", inputs=(DUMMY, "{name: exec, command: sleep 60, interval_sec: 1}"))
-    )
-    await eventually(lambda: talk.is_double or _has_children(child.pid))
-
-    await _ignores_term(child)
-
-
-def _has_children(pid: int) -> bool:
-    return any(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
-
-
-async def test_crash_after(talk: Conversation) -> None:
-    child = await talk.ready(marked(talk, "crash-after=0.3", inputs=command("sleep 0.3; kill -SEGV $PPID")))
-
-    assert await child.wait() == -signal.SIGABRT
-
-
-async def test_freeze_after(talk: Conversation) -> None:
-    child = await talk.ready(marked(talk, "freeze-after=0.3", inputs=command("sleep 0.3; kill -STOP $PPID")))
-
-    await eventually(lambda: _state(child.pid) == "T")
-    outcome = await talk.fluent_bit.ready(child, talk.endpoint, 0.1)
-
-    assert isinstance(outcome, Unresponsive)
-    assert "nothing answers" in outcome.reason
-
-
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-
-
-async def test_stuck_engine(talk: Conversation) -> None:
-    child = await talk.ready(
-        marked(
-            talk,
-            "stuck-engine",
-            inputs=("{name: dummy, rate: 1000}",),
-            filters=lua("function f(a, b, c) while true do end end"),
-        )
-    )
-    end = time.monotonic() + 1.6
-
-    while time.monotonic() < end:
-        seen = await talk.fluent_bit.observe(child, talk.endpoint)
-        assert seen.answering
-        assert seen.outputs is None
-        await asyncio.sleep(0.1)
-
-
-async def test_slow_start(talk: Conversation) -> None:
-    began = time.monotonic()
-
-    await talk.ready(
-        marked(
-            talk,
-            "slow-start=1",
-            filters=lua("while os.clock() < 1 do end function f(a, b, c) return 0, b, c end"),
-        )
-    )
-
-    assert time.monotonic() - began > 0.9
-
-
-async def test_orphans(talk: Conversation) -> None:
-    """They are in the session of the child, but not in its process group, and hold its listening socket."""
-    text = marked(talk, "orphans=1", inputs=command("sleep 60 > /dev/null 2>&1 &"))
-    child = await talk.ready(text)
-    await eventually(lambda: len(_session(child.pid)) == 2)
-
-    child.signal(signal.SIGKILL)
-    await child.wait()
-    second = talk.fluent_bit.spawn(talk.write(text), ENV)
-
-    assert _session(child.pid) == {"sleep": False}
-    outcome = await talk.fluent_bit.ready(second, talk.endpoint, 10)
-    assert isinstance(outcome, Exited)
-    assert "could not bind address" in outcome.reason
-
-
-def _session(leader: int) -> dict[str, bool]:
-    """Names of the processes of a session, and whether they are in the leader's process group."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            before, _, after = stat.read_text().rpartition(") ")
-            state, _, group, session = after.split()[:4]
-            if int(session) == leader and state != "Z":
-                found[before.partition("(")[2]] = int(group) == leader
-    return found
-
-
-async def test_slow_dry_run(talk: Conversation) -> None:
-    os.mkfifo(talk.directory / "late.yaml")
-    if not talk.is_double:
-
-        def write_late() -> None:
-            with (talk.directory / "late.yaml").open("w") as file:
-                time.sleep(1)
-                file.write("pipeline: {inputs: [{name: dummy}]}\n")
-
-        threading.Thread(target=write_late, daemon=True).start()
-    began = time.monotonic()
-
-    text = marked(talk, "slow-dry-run=1") if talk.is_double else talk.config(more="includes: [late.yaml]")
-    verdict = await talk.dry_run(text)
-
-    assert verdict == Accepted()
-    assert time.monotonic() - began > 0.9
-
-
-async def test_noisy_dry_run(talk: Conversation) -> None:
-    noise = "\n".join(f"  - {{name: dummy, tag: '${{{'X' * 3000}{n}}}a'}}" for n in range(200))
-    text = (
-        marked(talk, "noisy-dry-run=600000")
-        if talk.is_double
-        else talk.config(inputs=(DUMMY,), more=f"pipeline:\n  inputs:\n{noise.replace('  -', '    -')}")
-    )
-
-    done = await talk.run("-D", "-c", talk.write(text))
-
-    assert done.returncode == 0
-    assert len(done.stderr) > 500_000

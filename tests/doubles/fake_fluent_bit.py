@@ -32,13 +32,7 @@ import time
 from typing import Any, NoReturn
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from fake_config import (
-    PROPERTIES,
-    Config,
-    ConfigError,
-    load,
-    property_errors,
-)
+from fake_config import PROPERTIES, Config, ConfigError, load, property_errors
 from fake_pipeline import InitError, Pipeline
 
 VERSION = "5.1.1"
@@ -272,9 +266,7 @@ class Double:
     def start(self, *, again: bool = False) -> None:
         log("info", f"[fluent bit] version={VERSION}, commit=, pid={os.getpid()}")
         time.sleep(0 if again else self.config.markers.get("slow-start", 0))
-        last_words = ""
-        if again:
-            last_words = "[reload] loaded configuration contains error(s). Reloading is aborted"
+        last_words = "[reload] loaded configuration contains error(s). Reloading is aborted" if again else ""
         try:
             self.pipeline = Pipeline(self.config, self.tick, log)
             self.listen()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,9 +23,6 @@ from running import QUICK, free_port
 from supervisor.adapters.client import AdminClient
 
 LAUNCHER = Path(__file__).parents[2] / "image" / "launcher"
-UP = ("probation", "steady")
-_TIME = re.compile(r'^\{"date":[0-9.]+,?')
-_LOOPBACK = ("127.0.0.1", "::1")
 
 
 def quick_environment(binary: str, home: Path) -> dict[str, str]:
@@ -57,12 +52,20 @@ class Started:
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home, self.cwd = home, cwd or home
-        self.out, self.err, given = home / "stdout", home / "stderr", home / "stdin"
-        given.write_bytes(stdin)
-        with self.out.open("wb") as out, self.err.open("wb") as err, given.open("rb") as into:
+        self.out, self.err = home / "stdout", home / "stderr"
+        with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
-                argv, cwd=self.cwd, env=dict(env), stdin=into, stdout=out, stderr=err, start_new_session=True
+                argv,
+                cwd=self.cwd,
+                env=dict(env),
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
             )
+        assert self.process.stdin is not None
+        self.process.stdin.write(stdin)
+        self.process.stdin.flush()  # and left open: at its end Fluent Bit would leave
 
     def __enter__(self) -> Self:
         return self
@@ -71,15 +74,17 @@ class Started:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
     def stop(self, limit: float = 20.0) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(limit)
 
-    def fluent_bit(self) -> psutil.Process | None:
-        """The real program of this run."""
-        return psutil.Process(self.process.pid)
+    def fluent_bit(self) -> int:
+        """Pid of the real program in this run."""
+        return self.process.pid
 
     def text(self) -> str:
         return self.out.read_text(errors="replace")
@@ -88,30 +93,29 @@ class Started:
         return self.err.read_text(errors="replace")
 
     def records(self) -> list[str]:
-        """What was delivered to standard output as JSON lines, without the time, sorted."""
-        return sorted(_TIME.sub("{", line) for line in self.text().splitlines() if line)
+        """What was delivered to standard output as JSON lines: without the time, keys and records sorted."""
+        return sorted(map(_timeless, self.text().splitlines()))
 
-    def until(self, condition: Callable[[], object], limit: float = 20.0) -> object:
+    def until_records(self, number: int, limit: float = 20.0) -> None:
+        """Until at least so many were delivered."""
+
+        def there() -> bool:
+            assert self.process.poll() is None, f"ended with {self.process.returncode}\n{self.log()[-6000:]}"
+            return len(self.records()) >= number
+
         try:
-            return waits_until(lambda: condition() or self._ended(), limit)
-        except AssertionError:
-            raise AssertionError(f"{condition}\n{self.text()[-2000:]}\n{self.log()[-6000:]}") from None
-
-    def _ended(self) -> bool:
-        assert self.process.poll() is None, f"ended with {self.process.returncode}\n{self.log()[-6000:]}"
-        return False
+            waits_until(there, limit)
+        except AssertionError as late:
+            raise AssertionError(f"{number} records: {late}\n{self.text()[-2000:]}\n{self.log()[-6000:]}") from None
 
     def listens(self) -> set[tuple[str, int]]:
         """Where Fluent Bit listens."""
-        process = self.fluent_bit()
-        if process is None:
-            return set()
-        found = process.net_connections("tcp")
+        found = psutil.Process(self.fluent_bit()).net_connections("tcp")
         return {(one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN}
 
     def files(self) -> set[str]:
-        """All files below the working directory, by relative path."""
-        return {str(path.relative_to(self.cwd)) for path in self.cwd.rglob("*") if path.is_file()}
+        """All that lies below the working directory, by relative path."""
+        return {str(path.relative_to(self.cwd)) for path in self.cwd.rglob("*")}
 
 
 class Stock(Started):
@@ -133,9 +137,8 @@ class DropIn(Started):
     def status(self) -> dict[str, Any]:
         return dict(self.client.status()[0])
 
-    def fluent_bit(self) -> psutil.Process | None:
-        pid = self.status().get("child", {}).get("pid")
-        return psutil.Process(pid) if pid else None
+    def fluent_bit(self) -> int:
+        return int(self.until_status(lambda status: status["child"]["pid"])["child"]["pid"])
 
     def until_status(self, condition: Callable[[dict[str, Any]], object], limit: float = 20.0) -> dict[str, Any]:
         end = time.monotonic() + limit
@@ -165,11 +168,15 @@ def copies(tmp_path: Path, content: Mapping[str, bytes]) -> tuple[Path, Path]:
     return homes
 
 
+def _timeless(line: str) -> str:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line
+    if isinstance(record, dict):
+        record.pop("date", None)
+    return json.dumps(record, sort_keys=True)
+
+
 def errors(status: Mapping[str, Any]) -> list[str]:
     return [f"{one['rule']}: {one['message']}" for one in status["findings"] if one["severity"] == "error"]
-
-
-def emptied(path: Path) -> Path:
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    return path

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from running import Running
 
 REFUSED_REGEX = "name: grep, match: a, regex: 'message ('"
 """A filter that passes the dry-run and ends Fluent Bit a second after its start."""
@@ -40,6 +41,12 @@ def flow(message: str, *, markers: str = "", inputs: str = "", filters: str = ""
         given = [section for section in sections if section]
         rows += [f"  {kind}:", *(f"    - {{{section}}}" for section in given)] if given else []
     return "\n".join(rows) + "\n"
+
+
+def supervise(home: Path, program: str, **settings: str) -> Running:
+    """A supervisor in a hurry; `apply_deadline="1s"` and the like as settings."""
+    named = {f"--{name.replace('_', '-')}": value for name, value in settings.items()}
+    return Running(home, program, settings={"--health-probation": "200ms", **named})
 
 
 def is_double(binary: str) -> bool:

@@ -245,3 +245,22 @@ def test_a_port_that_is_none_is_said_so(port: str) -> None:
     assembled = assemble(make_snapshot({"a.conf": f"[SERVICE]\n    http_port {port}\n{PIPELINE}"}), Frame(cwd="/"))
 
     assert "bad-http-port" in {finding.rule for finding in assembled.findings}
+
+
+def test_a_snippet_may_include_others_that_are_no_snippets_of_their_own() -> None:
+    main = make_snippet(
+        "a.conf", "[FILTER]\n    name a\n@INCLUDE parts/b.inc\n[FILTER]\n    name c\n", path="/p/a.conf"
+    )
+    part = make_snippet("parts/b.inc", "[FILTER]\n    name b\n", path="/p/parts/b.inc")
+    snapshot = Snapshot("d", (main, part), includes=(Include(main.path, 3, "parts/b.inc", (part.path,)),))
+
+    candidate = built(snapshot)
+
+    names = [line.split()[-1] for file in candidate.files[1:] for line in file.text.splitlines() if "name:" in line]
+    assert names == ["a", "b", "c"]
+
+
+def test_an_include_that_nobody_followed_is_an_error() -> None:
+    assembled = assemble(make_snapshot({"a.conf": "@INCLUDE nowhere.conf\n" + PIPELINE}), make_frame())
+
+    assert "include-not-followed" in {finding.rule for finding in assembled.findings}

@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -95,6 +95,7 @@ class FluentBit:
         arguments: tuple[str, ...] = (),
         child_only: tuple[str, ...] = (),  # e.g. -q, with which a dry-run would fail without a word
         validate_timeout: float,
+        secrets: Callable[[], Mapping[str, str]] = dict,  # values that its messages must not leak, by name
     ) -> None:
         self._processes = processes
         self._binary = binary
@@ -102,7 +103,8 @@ class FluentBit:
         self._arguments, self._child_only = arguments, child_only
         self._validate_timeout = validate_timeout
         self._monitoring = Monitoring()
-        self._environment: Mapping[str, str] = {}  # of the child, whose values its messages must not leak
+        self._environment: Mapping[str, str] = {}  # of the child
+        self._secrets = secrets
         self._spawned_at = 0.0
 
     async def identify(self) -> Binary:
@@ -137,7 +139,7 @@ class FluentBit:
             return Inconclusive(str(error))
         if done.timed_out:
             return Inconclusive(f"the dry-run did not end within {self._validate_timeout:g} s")
-        return messages.verdict(done.returncode, done.stderr, env)
+        return messages.verdict(done.returncode, done.stderr, {**env, **self._secrets()})
 
     def spawn(self, config: str, env: Mapping[str, str]) -> Child:
         """Start it for good. Raises `ProcessError` when it cannot be started at all."""
@@ -186,7 +188,7 @@ class FluentBit:
             if count is not None and count > before and child.listens_on(endpoint.port) is not False:
                 return Acknowledged(count)
             if not refusal:
-                refusal, refused_at = messages.refusal(child.stderr_since(mark), self._environment), now
+                refusal, refused_at = messages.refusal(child.stderr_since(mark), self._hidden()), now
             elif count == before and now - refused_at >= _DECLINED_STAYS:
                 return Declined(refusal)
             if now >= end:
@@ -242,9 +244,13 @@ class FluentBit:
     async def exit_of(self, child: Child, mark: int) -> Exited:
         returncode = await child.wait()
         said = child.stderr_since(mark)
-        found = messages.start_errors(said, self._environment)
+        found = messages.start_errors(said, self._hidden())
         reason = f"Fluent Bit ended: {describe_exit(returncode)}"
         return Exited(returncode, f"{reason}: {found[0].message}" if found else reason, found)
+
+    def _hidden(self) -> Mapping[str, str]:
+        """What the child knows and nobody shall read in a message of ours."""
+        return {**self._environment, **self._secrets()}
 
     async def _run(self, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Completed:
         return await self._processes.run(

@@ -21,6 +21,10 @@ from supervisor.settings import SourcesSettings
 __all__ = ["Limits", "Sources", "WatchReport", "digest_of"]
 
 
+_SHORTEST_PAUSE = 0.05  # seconds between two looks that were hinted at
+_LONGEST_PAUSE = 1.0
+
+
 def _nothing_granted(tenant: str, path: str) -> bool:
     return False
 
@@ -121,11 +125,11 @@ class Sources:
         now = time.monotonic()
         moments = [now + self._resync, look.due, self._watch.retry_at]
         end = min(moment for moment in moments if moment is not None)
-        earliest = now + max(min(0.1, self._rules.quiet / 3), 4 * look.seconds)  # however fast the hints come
+        pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, 4 * look.cpu_seconds))  # however fast the hints come
         try:
             async with asyncio.timeout_at(end):
                 await self._hinted.wait()
         except TimeoutError:
             return
         if not self._urgent:
-            await asyncio.sleep(earliest - time.monotonic())
+            await asyncio.sleep(min(now + pause, end) - time.monotonic())

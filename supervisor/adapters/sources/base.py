@@ -1,4 +1,4 @@
-"""What do the base's main file and its includes hold?
+"""What do the base's main file and its includes hold, and what does a platform snippet include?
 
 Includes are followed as Fluent Bit resolves them (tried on 5.1.1):
 
@@ -45,11 +45,15 @@ class BaseReading:
 
 
 class BaseReader:
-    """The base and what is remembered of it. Blocking; one thread at a time."""
+    """A main file and all that it includes, and what is remembered of them. Blocking; one thread at a time.
 
-    def __init__(self, main: str, cwd: str, *, cap: int) -> None:
+    The main file is the base's, or (with `follow`) a snippet that includes other files.
+    """
+
+    def __init__(self, main: str, cwd: str, *, cap: int, layer: str = "base", trust: Trust = Trust.BASE) -> None:
         self.main = os.path.join(cwd, main)
         self.cwd = cwd
+        self.layer, self.trust = layer, trust
         self._cap = cap
         self._yaml = is_yaml(self.main)
         self._held: dict[str, Held] = {}
@@ -67,8 +71,17 @@ class BaseReader:
         notes.watch(directory, os.path.basename(canonical(self.main)))
         walk = _Walk(self, files, tick, rules, notes, directory)
         walk.main()
+        return self._reading(walk)
+
+    def follow(self, content: Seen, files: Round, tick: Tick, rules: Rules, notes: Notes) -> BaseReading:
+        """As `read`, for a main file that somebody else has read and settled."""
+        walk = _Walk(self, files, tick, rules, notes, os.path.dirname(canonical(self.main)))
+        walk.begin(content)
+        return self._reading(walk)
+
+    def _reading(self, walk: _Walk) -> BaseReading:
         self._held = {path: held for path, held in self._held.items() if path in walk.visited or not walk.sure}
-        return BaseReading(tuple(walk.files), tuple(walk.includes), directory)
+        return BaseReading(tuple(walk.files), tuple(walk.includes), walk.directory)
 
     def parse(self, content: bytes, path: str) -> Parsed:
         return parse_as_yaml(content) if self._yaml else parse(content, "base.conf" if is_yaml(path) else path)
@@ -76,8 +89,8 @@ class BaseReader:
     def name_of(self, path: str, directory: str) -> str:
         for beside in (os.path.dirname(self.main), directory):
             if path.startswith(beside.rstrip("/") + "/"):
-                return "base/" + shown(os.path.relpath(path, beside))
-        return "base/" + shown(path.lstrip("/"))
+                return f"{self.layer}/{shown(os.path.relpath(path, beside))}"
+        return f"{self.layer}/{shown(path.lstrip('/'))}"
 
     # --- memory -----------------------------------------------------------------------------------------------
 
@@ -167,8 +180,11 @@ class _Walk:
         if content is None:
             self.sure = False
         else:
-            self._spelled.add(path)
-            self._enter(path, content, ())
+            self.begin(content)
+
+    def begin(self, content: Seen) -> None:
+        self._spelled.add(self.base.main)
+        self._enter(self.base.main, content, ())
 
     def trouble(self, path: str, seen: Seen, kept: bool) -> None:
         rule = seen.trouble.value if seen.trouble else ""
@@ -190,7 +206,7 @@ class _Walk:
         name = self._name(path)
         self._real[real] = name
         self.visited.add(path)
-        snippet = Snippet(name, "base", Trust.BASE, path, content.content, content.digest)
+        snippet = Snippet(name, self.base.layer, self.base.trust, path, content.content, content.digest)
         parsed = self.base.parse(content.content, path)
         self.files.append(BaseFile(snippet, parsed))
         if parsed.document is None:
@@ -205,7 +221,7 @@ class _Walk:
 
     def _name(self, path: str) -> str:
         name = self.base.name_of(path, self.directory)
-        return name if name not in self._real.values() else "base/" + shown(path.lstrip("/"))
+        return name if name not in self._real.values() else f"{self.base.layer}/{shown(path.lstrip('/'))}"
 
     def _include(self, includer: Snippet, pattern: Scalar, chain: tuple[str, ...]) -> None:
         start = len(self.includes)

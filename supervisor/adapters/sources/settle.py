@@ -96,7 +96,7 @@ class Held:
     def _wait(self, seen: Seen, tick: Tick, rules: Rules, notes: Notes, looked_at: float | None) -> None:
         if self.restless_since is None:
             self.restless_since = tick.now
-        if self.pending is None or not self.pending.same(seen):
+        if self.pending is None or not self.pending.same(seen) or _rewritten(self.pending, seen):
             self.pending, self.first_read = seen, tick.now
             self.still_since = tick.now - _credit(seen, tick, looked_at)
         again = self.first_read + rules.quiet / 3
@@ -112,6 +112,11 @@ class Held:
 
 
 _ABSENT = missing()
+
+
+def _rewritten(before: Seen, seen: Seen) -> bool:
+    """Equal content with other stamps: it did not stand still, and may have been anything in between."""
+    return seen.trouble is None and before.changed_at != seen.changed_at
 
 
 def _credit(seen: Seen, tick: Tick, looked_at: float | None) -> float:

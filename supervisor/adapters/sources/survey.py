@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 
 from supervisor.adapters.sources.base import BaseReader, BaseReading
 from supervisor.adapters.sources.disk import TRIES, Moved
-from supervisor.adapters.sources.layers import LayerReader
+from supervisor.adapters.sources.files import Seen
+from supervisor.adapters.sources.layers import LayerReader, wanted
 from supervisor.adapters.sources.references import ReferenceReader
 from supervisor.adapters.sources.round import Round
 from supervisor.adapters.sources.settle import Notes, Rules, Tick
 from supervisor.adapters.sources.watch import Spot
-from supervisor.model import Layer, Reference, Snapshot, Snippet, Trust
+from supervisor.config.parse import parse
+from supervisor.model import Kind, Layer, Reference, Snapshot, Snippet, Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,15 @@ class Look:
     pending: bool  # something is not settled yet
     due: float | None  # monotonic
     plan: Mapping[str, Spot]
-    seconds: float  # what the look took
+    cpu_seconds: float  # what the look took
 
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """Base, references and secrets."""
+    """Base, what platform snippets include, references and secrets."""
 
     base: BaseReading
+    included: BaseReading  # by platform snippets
     references: dict[str, Reference]
     secrets: dict[str, Reference]
     notes: Notes
@@ -70,7 +73,9 @@ class Survey:
         self._references = ReferenceReader(
             cwd=os.path.abspath(cwd), secrets=secrets, cap=limits.copied, key=key, granted=granted
         )
-        self._last = _Rest(BaseReading(), {}, {}, Notes())
+        self._limits, self._cwd = limits, os.path.abspath(cwd)
+        self._including: dict[str, BaseReader] = {}  # by path of the platform snippet that includes others
+        self._last = _Rest(BaseReading(), BaseReading(), {}, {}, Notes())
         self._one_at_a_time = threading.Lock()  # a cancelled look goes on in its thread
 
     def seed(self, snapshot: Snapshot) -> None:
@@ -79,13 +84,14 @@ class Survey:
             if snippet.trust is Trust.BASE:
                 if self._base is not None:
                     self._base.seed(snippet)
-            elif snippet.layer in readers:
-                readers[snippet.layer].seed(snippet)
+            elif (reader := readers.get(snippet.layer)) and _is_own(snippet, reader.layer):
+                reader.seed(snippet)
         for reference in (*snapshot.references.values(), *snapshot.secrets.values()):
             self._references.seed(reference)
 
     def look(self, rules: Rules) -> Look:
         with self._one_at_a_time:
+            began = time.thread_time()
             tick = Tick(time.monotonic(), time.time())
             notes = Notes()
             snippets = [s for reader in self._layers for s in reader.read(tick, rules, notes)]
@@ -98,8 +104,8 @@ class Survey:
                 self._last = rest
                 _merge(notes, rest.notes)
             snapshot = _snapshot(self._base.main if self._base else None, snippets, rest, notes)
-            seconds = time.monotonic() - tick.now
-            return Look(snapshot, notes.moving, notes.pending, notes.due, _plan(notes), seconds)
+            spent = time.thread_time() - began
+            return Look(snapshot, notes.moving, notes.pending, notes.due, _plan(notes), spent)
 
     def _rest(self, snippets: list[Snippet], tick: Tick, rules: Rules) -> _Rest | None:
         """None when a volume switched under every one of our readings."""
@@ -120,8 +126,10 @@ class Survey:
         self._references.begin()
         references: dict[str, Reference] = {}
         variables: set[str] = set()
+        followed = self._follow(snippets, files, tick, rules, notes)
         asked = [(file.snippet, base.directory, file.parsed.document) for file in base.files]
         asked += [(snippet, os.path.dirname(os.path.abspath(snippet.path)), None) for snippet in snippets]
+        asked += [(file.snippet, each.directory, file.parsed.document) for each in followed for file in each.files]
         for snippet, directory, document in asked:
             needs = self._references.needs(snippet, directory, document)
             if snippet.trust is not Trust.TENANT:
@@ -135,7 +143,45 @@ class Survey:
             secret = self._references.platform_secret(name, files, tick, rules, notes)
             if secret is not None:
                 secrets[name] = secret
-        return _Rest(base, dict(sorted(references.items())), secrets, notes)
+        return _Rest(base, _together(followed), dict(sorted(references.items())), secrets, notes)
+
+    def _follow(
+        self, snippets: list[Snippet], files: Round, tick: Tick, rules: Rules, notes: Notes
+    ) -> list[BaseReading]:
+        """What platform snippets include, without the snippets themselves and each file once."""
+        known = {snippet.path for snippet in snippets}
+        readers, self._including = self._including, {}
+        followed: list[BaseReading] = []
+        for snippet in snippets:
+            if snippet.trust is not Trust.PLATFORM or not _includes(snippet):
+                continue
+            reader = readers.get(snippet.path) or BaseReader(
+                snippet.path, self._cwd, cap=self._limits.snippet, layer=snippet.layer, trust=snippet.trust
+            )
+            self._including[snippet.path] = reader
+            reading = reader.follow(Seen(snippet.content, snippet.digest), files, tick, rules, notes)
+            fresh = tuple(file for file in reading.files if file.snippet.path not in known)
+            known |= {file.snippet.path for file in fresh}
+            followed.append(replace(reading, files=fresh))
+        return followed
+
+
+def _is_own(snippet: Snippet, layer: Layer) -> bool:
+    """Whether it is a file of its layer, and not there only because another one includes it."""
+    place = os.path.join(layer.directory, snippet.tenant or "").rstrip("/")
+    return os.path.dirname(snippet.path) == place and wanted(os.path.basename(snippet.path))
+
+
+def _includes(snippet: Snippet) -> bool:
+    document = parse(snippet.content, snippet.path).document
+    return document is not None and any(section.kind is Kind.INCLUDE for section in document.sections)
+
+
+def _together(readings: Sequence[BaseReading]) -> BaseReading:
+    return BaseReading(
+        tuple(file for reading in readings for file in reading.files),
+        tuple(include for reading in readings for include in reading.includes),
+    )
 
 
 def _merge(into: Notes, other: Notes) -> None:
@@ -157,9 +203,13 @@ def _snapshot(main: str | None, snippets: list[Snippet], rest: _Rest, notes: Not
     findings = tuple(dict.fromkeys(notes.findings))
     snapshot = Snapshot(
         digest="",
-        snippets=(*(file.snippet for file in rest.base.files), *snippets),
+        snippets=(
+            *(file.snippet for file in rest.base.files),
+            *snippets,
+            *(file.snippet for file in rest.included.files),
+        ),
         base=main,
-        includes=rest.base.includes,
+        includes=(*rest.base.includes, *rest.included.includes),
         references=rest.references,
         secrets=rest.secrets,
         findings=findings,

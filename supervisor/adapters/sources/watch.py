@@ -94,6 +94,7 @@ class Watch:
         if run is not None:
             run.stopping = True
             await run.ended.wait()
+            run.thread.join()  # it has only to return
         self._become("off")
 
     # --- told by a run, in the event loop -----------------------------------------------------------------------
@@ -147,10 +148,11 @@ class _Run:
         self._owner = owner
         self._plan = plan
         self._loop = loop
+        self.thread = threading.Thread(target=self._work, name="sources-watch", daemon=True)
         self._replaced = False  # a directory was another one already when the watch started
 
     def start(self) -> None:
-        threading.Thread(target=self._work, name="sources-watch", daemon=True).start()
+        self.thread.start()
 
     def covers(self, plan: Mapping[str, Spot]) -> bool:
         return not self._replaced and dict(plan) == self._plan

@@ -149,6 +149,10 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
+    def good(self) -> Generation | None:
+        """What last passed probation; if that is damaged, the newest whole one that ever did."""
+        return self.generation(self.memory.good) or self.generation(self._newest_marked_good())
+
     def snapshot(self, number: int | None) -> Snapshot | None:
         """The snapshot that the generation was made of."""
         path = next((path for found, path in self._numbered() if found == number), None)
@@ -226,13 +230,18 @@ class Store:
         return {}
 
     def install(self, generation: Generation) -> None:
-        """Point `current` at the generation, by one rename."""
+        """Point `current` at the generation, by one rename. Writes nothing when it points there already: a disk that
+        refuses must not keep a child from starting again."""
         link = self.directory / "current"
         beside = self.directory / ".current.next"
+        target = os.path.join("generations", os.path.basename(generation.path))
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == target:
+                return
         with explained(f"cannot make generation {generation.number} current below {self.directory}"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(beside)
-            os.symlink(os.path.join("generations", os.path.basename(generation.path)), beside)
+            os.symlink(target, beside)
             os.replace(beside, link)
             flush_directory(self.directory)
 

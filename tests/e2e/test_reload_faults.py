@@ -1,0 +1,197 @@
+"""A reload that hangs, dies, is declined or outrun: the newest good content runs in the end, and one signal at a time."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import time
+from contextlib import closing
+from pathlib import Path
+
+from conftest import waits_until
+from e2e.faults import (
+    ENDLESS_START,
+    Endpoint,
+    Faulty,
+    answers,
+    backend,
+    flow,
+    is_double,
+    runs,
+    supervise,
+)
+from running import Running
+
+PATIENT = "name: http, match: a, host: 127.0.0.1, port: {}, format: json, retry_limit: no_limits"
+"""An output that a reload waits for without limit once its back-end is gone."""
+
+
+def delivering(supervisor: Running, target: Endpoint, message: str) -> str:
+    """A snippet that also delivers to the target, live and delivering."""
+    snippet = flow(message, outputs=PATIENT.format(target.port))
+    supervisor.save("a.yaml", snippet)
+    supervisor.until_live("a.yaml", snippet)
+    waits_until(lambda: target.asked)
+    return snippet
+
+
+def lose(supervisor: Running, target: Endpoint) -> None:
+    """Close the back-end, and wait until the output has noticed: a first flush failed."""
+    before = supervisor.log().count("failed to flush chunk")
+    target.close()
+    waits_until(lambda: supervisor.log().count("failed to flush chunk") > before, 15)
+
+
+def reload_count(supervisor: Running) -> int:
+    """As the child itself counts."""
+    with closing(http.client.HTTPConnection("127.0.0.1", supervisor.port, timeout=5)) as connection:
+        connection.request("GET", "/api/v2/reload")
+        return int(json.loads(connection.getresponse().read())["hot_reload_count"])
+
+
+def test_a_reload_that_hangs_ends_in_a_restart_with_the_new_content_and_blames_nobody(
+    tmp_path: Path, fluent_bit: str
+) -> None:
+    # Between two looks at the outputs: a failing one that is known of is a reason not to reload in the first place.
+    with backend() as target, supervise(tmp_path, fluent_bit, health_interval="60s", apply_deadline="2s") as supervisor:
+        old = delivering(supervisor, target, "one")
+        before = supervisor.status()
+        lose(supervisor, target)
+        new = old.replace("one", "two")
+        supervisor.save("a.yaml", new)
+        supervisor.until(lambda s: s["phase"] == "reloading")
+        assert answers(supervisor.port), "a hanging reload looks well from outside"
+        after = supervisor.until_live("a.yaml", new, 40)
+
+        assert "the reload count stays at 0" in supervisor.events("reload.unresponsive")[0]["message"]
+        assert len(supervisor.events("child.killed")) == 1, "TERM is not heard meanwhile"
+        assert supervisor.events("generation.reverted") == []
+        assert [one for one in after["findings"] if one["severity"] == "error"] == []
+        assert after["current"]["generation"] == before["current"]["generation"] + 1
+        assert after["child"]["restarts"] == 1
+        assert not runs(before["child"]["pid"])
+        assert after["reason"] == ""
+        supervisor.until_records("two")
+
+
+def test_a_failing_output_that_is_known_of_is_a_reason_to_restart_and_not_to_reload(
+    tmp_path: Path, fluent_bit: str
+) -> None:
+    with backend() as target, supervise(tmp_path, fluent_bit) as supervisor:
+        old = delivering(supervisor, target, "one")
+        target.close()
+        waits_until(lambda: supervisor.events("output.failing") or supervisor.status()["warnings"], 90)
+        new = old.replace("one", "two")
+        supervisor.save("a.yaml", new)
+        status = supervisor.until_live("a.yaml", new, 40)
+
+        assert status["last_apply"]["method"] == "restart"
+        assert supervisor.events("reload.requested") == []
+
+
+def test_a_child_that_dies_in_a_reload_comes_back_with_what_was_good(tmp_path: Path, fluent_bit: str) -> None:
+    with backend() as target, supervise(tmp_path, fluent_bit, health_interval="60s") as supervisor:
+        old = delivering(supervisor, target, "one")
+        before = supervisor.status()
+        lose(supervisor, target)
+        supervisor.save("a.yaml", old.replace("one", "two"))
+        supervisor.until(lambda s: s["phase"] == "reloading")
+
+        os.kill(before["child"]["pid"], signal.SIGKILL)
+        after = supervisor.until(lambda s: s["phase"] == "steady", 40)
+
+        assert after["current"] == after["good"] == before["good"]
+        assert after["last_apply"]["outcome"] == "reverted"
+        assert "killed by SIGKILL (9)" in after["reason"]
+        assert after["snippets"][0]["state"] == "previous"
+        supervisor.until_records("one", after=len(supervisor.records()))
+        assert "two" not in supervisor.records()
+
+
+def test_after_a_declined_reload_the_old_pipeline_goes_on_and_a_fix_is_live(tmp_path: Path, fluent_bit: str) -> None:
+    program = Faulty(tmp_path, fluent_bit)
+    with supervise(tmp_path, program.path) as supervisor:
+        supervisor.save("a.yaml", flow("one"))
+        before = supervisor.until_live("a.yaml", flow("one"))
+        program.plant("dry-run", "echo 'configuration test is successful' >&2; exit 0")
+
+        supervisor.save("a.yaml", flow("two", outputs="name: 'null', match: a, no_such_property: 1"))
+        status = supervisor.until(lambda s: s["last_apply"]["outcome"] == "reverted" and s["phase"] == "steady", 30)
+        supervisor.until_records("one", after=len(supervisor.records()))
+        supervisor.client.reload(wait=5)
+
+        assert "unknown configuration property 'no_such_property'" in status["reason"]
+        assert status["current"] == before["current"]
+        assert status["child"] == before["child"], "the process was not touched"
+        assert len(supervisor.events("reload.declined")) == len(supervisor.events("reload.requested")) == 1
+        assert "two" not in supervisor.records()
+
+        program.mend("dry-run")
+        supervisor.save("a.yaml", flow("three"))
+        assert supervisor.until_live("a.yaml", flow("three"))["child"]["pid"] == before["child"]["pid"]
+
+
+def test_a_start_that_hangs_is_ended_and_what_was_good_runs_again(tmp_path: Path, fluent_bit: str) -> None:
+    method = "restart" if is_double(fluent_bit) else "auto"  # the real one hangs in the reload first
+    hung = flow("two", markers="slow-start=600", filters="" if is_double(fluent_bit) else ENDLESS_START)
+    with supervise(tmp_path, fluent_bit, apply_method=method, apply_deadline="1500ms") as supervisor:
+        supervisor.save("a.yaml", flow("one"))
+        before = supervisor.until_live("a.yaml", flow("one"))
+        supervisor.save("a.yaml", hung)
+        status = supervisor.until(lambda s: s["last_apply"]["outcome"] == "reverted" and s["phase"] == "steady", 40)
+
+        assert status["current"] == status["good"] == before["good"]
+        assert "it did not start within its deadline" in status["reason"]
+        assert status["findings"][0]["snippet"] == "platform/a.yaml"
+        assert len(supervisor.events("generation.reverted")) == 1
+        supervisor.until_records("one", after=len(supervisor.records()))
+
+
+def test_a_first_start_that_hangs_is_told_and_its_fix_is_live(tmp_path: Path, fluent_bit: str) -> None:
+    hung = flow("one", markers="slow-start=600", filters="" if is_double(fluent_bit) else ENDLESS_START)
+    with supervise(tmp_path, fluent_bit, apply_deadline="1s") as supervisor:
+        supervisor.save("a.yaml", hung)
+        waits_until(lambda: supervisor.events("start.unresponsive"), 30)
+        status = supervisor.until(lambda s: "nothing answers on" in s["reason"])
+        assert not status["ready"]
+
+        supervisor.save("a.yaml", flow("two"))
+        supervisor.until_live("a.yaml", flow("two"), 30)
+
+
+def test_a_change_during_a_reload_is_not_lost(tmp_path: Path, fluent_bit: str) -> None:
+    with supervise(tmp_path, fluent_bit) as supervisor:
+        supervisor.save("a.yaml", flow("one", markers="tick=1"))
+        before = supervisor.until_live("a.yaml", flow("one", markers="tick=1"))
+        supervisor.save("a.yaml", flow("two", markers="tick=1"))
+        supervisor.until(lambda s: s["phase"] == "reloading")
+
+        supervisor.save("a.yaml", flow("three"))
+        after = supervisor.until_live("a.yaml", flow("three"))
+
+        assert after["child"]["pid"] == before["child"]["pid"]
+        assert reload_count(supervisor) == len(supervisor.events("reload.requested")) == 2
+        supervisor.until_records("three")
+
+
+def test_a_burst_becomes_few_applies_and_no_signal_overtakes_another(tmp_path: Path, fluent_bit: str) -> None:
+    with supervise(tmp_path, fluent_bit, apply_min_gap="100ms") as supervisor:
+        supervisor.save("a.yaml", flow("first", markers="tick=1"))
+        before = supervisor.until_live("a.yaml", flow("first", markers="tick=1"))
+
+        for number in range(50):
+            supervisor.save("a.yaml", flow(f"burst {number}", markers="tick=1"))
+        supervisor.until_live("a.yaml", flow("burst 49", markers="tick=1"))
+        after_burst = len(supervisor.events("reload.requested"))
+        for number in range(30):
+            supervisor.save("a.yaml", flow(f"quick {number}", markers="tick=1"))
+            time.sleep(0.15)  # a pace, not a wait: some of these come while a reload is under way
+        after = supervisor.until_live("a.yaml", flow("quick 29", markers="tick=1"))
+
+        assert 1 <= after_burst <= 5
+        assert after["child"] == before["child"], "no restart was needed"
+        assert reload_count(supervisor) == len(supervisor.events("reload.requested")), "each signal was one reload"
+        assert "reloading in progress" not in supervisor.log()
+        supervisor.until_records("quick 29")

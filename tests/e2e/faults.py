@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,10 +43,17 @@ def flow(message: str, *, markers: str = "", inputs: str = "", filters: str = ""
     return "\n".join(rows) + "\n"
 
 
-def supervise(home: Path, program: str, **settings: str) -> Running:
+def supervise(
+    home: Path,
+    program: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    kind: type[Running] = Running,
+    **settings: str,
+) -> Running:
     """A supervisor in a hurry; `apply_deadline="1s"` and the like as settings."""
     named = {f"--{name.replace('_', '-')}": value for name, value in settings.items()}
-    return Running(home, program, settings={"--health-probation": "200ms", **named})
+    return kind(home, program, settings={"--health-probation": "200ms", **named}, env=environment)
 
 
 def is_double(binary: str) -> bool:

@@ -275,7 +275,8 @@ def test_term_ends_both_in_order_with_exit_code_0(start: Start, snippets: Path) 
 
 
 def test_term_at_once_is_not_lost(start: Start) -> None:
-    assert start().stop() == 0
+    for _ in range(3):  # one in five was, before the launcher's first line held signals back
+        assert start().stop(seconds=5) == 0
 
 
 @pytest.mark.parametrize(
@@ -349,7 +350,11 @@ def test_it_needs_only_a_state_and_a_run_volume(start: Start, snippets: Path, tm
     assert (state / "current").is_symlink(), "what is good is remembered on the volume"
 
 
-@pytest.mark.parametrize("options", [HARDENED, ("--cap-drop=all",), ("--user=12345:12345",)], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [HARDENED, ("--cap-drop=all",), ("--user=12345:12345",)],
+    ids=["hardened", "root-without-rights", "any-user"],
+)
 def test_with_memory_for_state_and_run_nothing_is_missing(
     start: Start, snippets: Path, options: tuple[str, ...]
 ) -> None:

@@ -1,5 +1,6 @@
 # Sourced: makes the virtual environment that this checkout's scripts run in, once, and again when pyproject.toml changes.
 # Sets PYTHON to its interpreter. Usage: make_environment [EXTRA]
+# Also knows where a real Fluent Bit may be.
 
 find_python() {
     for candidate in ${PYTHON_FOR_ENVIRONMENT:-} python3.13 python3.12 python3.11 python3.14 python3 python; do
@@ -11,6 +12,16 @@ find_python() {
     done
     echo "Python 3.11 or newer is needed, and none was found on PATH." >&2
     return 1
+}
+
+find_fluent_bit() { # prints the path of a real Fluent Bit, or nothing
+    local candidate
+    for candidate in "${FLUENT_BIT:-}" "$(command -v fluent-bit || true)" /fluent-bit/bin/fluent-bit /opt/fluent-bit/bin/fluent-bit; do
+        if [ -n "$candidate" ] && [ -x "$candidate" ]; then
+            echo "$candidate"
+            return
+        fi
+    done
 }
 
 make_environment() {

@@ -99,13 +99,15 @@ class Supervisor:
         binary = await fluent_bit.identify()
         if binary.error:
             self._journal.say("error", "binary.unusable", binary.error)
+        elif not binary.reloads:
+            message = f"Fluent Bit {binary.version} cannot reload: every change is a restart"
+            self._journal.say("warning", "binary.restarts", message)
         made_by = self._made_by(binary)
         judgement = Judgement(
             frame=self._frame, fluent_bit=fluent_bit, scratch=os.path.join(self._places.run, "candidate")
         )
         controller = self._controller = Controller(
             settings=self._settings,
-            binary=binary,
             fluent_bit=fluent_bit,
             store=self._store,
             judgement=judgement,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +27,7 @@ from supervisor.arguments import (
     Version,
     parse_command_line,
 )
-from supervisor.model import SettingsError
+from supervisor.model import SettingsError, StoreError
 from supervisor.settings import Settings, resolve, settings_file
 
 EXIT_SETTINGS = 2
@@ -86,6 +87,8 @@ def _load(flags: Mapping[str, object], named: str | None, cwd: str) -> Settings:
 
 
 def _run(invocation: Invocation) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, _leave_at_once)  # until the loop has its own: a process 1 without a handler is deaf
     from supervisor.adapters.journal import Journal
     from supervisor.app import supervise
 
@@ -96,8 +99,14 @@ def _run(invocation: Invocation) -> int:
     journal = Journal(level=settings.log.level, form=settings.log.format)
     try:
         return asyncio.run(supervise(settings, invocation, workdir, journal))
+    except StoreError as error:
+        raise SettingsError(str(error)) from error
     finally:
         journal.close()
+
+
+def _leave_at_once(number: int, _frame: object) -> None:
+    os._exit(0)  # nothing was started yet, so nothing is to be put in order
 
 
 def _judge(command: Check | Render) -> int:
@@ -168,6 +177,8 @@ def _hand_over(command: HandOver) -> int:
     """Let the real program answer for itself."""
     settings = _load({}, None, os.getcwd())
     program = settings.fluent_bit.binary
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)  # Python ignores these two, and exec would pass that on
     try:
         os.execv(program, [program, *command.argv])
     except OSError as error:

@@ -258,6 +258,15 @@ class OutputInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class Needed:
+    """A directory that Fluent Bit must be able to write to, and who asks for it."""
+
+    path: str
+    snippet: str  # empty: we do
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A complete config tree in memory, with the map from emitted line to snippet line."""
 
@@ -269,7 +278,7 @@ class Candidate:
     restart_key: str  # settings that a reload cannot change, digested: when it differs, restart
     grace: float  # seconds the base gives Fluent Bit to flush at stop
     variables: frozenset[str]  # names that base and platform text reads from the environment
-    directories: tuple[str, ...]  # writable directories that must exist before the start (storage, logs, DBs)
+    directories: tuple[Needed, ...]  # storage, logs, DBs: made before the start where they are missing
     outputs: tuple[OutputInstance, ...]
     idle: bool  # nothing at all is configured: no child is wanted
 

@@ -22,12 +22,13 @@ from supervisor.model import (
     Layer,
     Rejected,
     Snapshot,
-    Snippet,
     Trust,
 )
 from supervisor.places import make_frame
-from supervisor.prepare import Judged, Judgement, errors, with_paths
+from supervisor.prepare import Judged, Judgement, errors, in_order, with_paths
 from supervisor.settings import Settings
+
+_PREFIX = "fluent-bit-supervisor-check-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,12 @@ async def judge_offline(
     """The same verdict as `run` would give. `paths`: files and directories instead of the layout of `run`."""
     if missing := [path for path in paths if not os.path.exists(path)]:
         return Told(problem=f"{missing[0]}: no such file or directory")
+    try:
+        scratch = _make_scratch()
+    except OSError as error:
+        return Told(problem=f"there is no directory to write a candidate to: {error.strerror}")
     processes = Processes()
     processes.attach(asyncio.get_running_loop())
-    scratch = tempfile.mkdtemp(prefix="fluent-bit-supervisor-check-")
     try:
         fluent_bit = FluentBit(
             processes=processes,
@@ -80,12 +84,14 @@ async def judge_offline(
         )
         if dry_run and (problem := (await fluent_bit.identify()).error):
             return Told(problem=f"{problem}; say --no-dry-run to check without it")
-        snapshot = await _read(settings, cwd, paths, tenant)
+        snapshot, shown = await _read(settings, cwd, paths, tenant)
+        if snapshot.alarms and not errors(snapshot.findings):
+            return Told(problem="; ".join(snapshot.alarms))
         frame = make_frame(settings, invocation, cwd, settings.buffers_directory)
         judgement = Judgement(
             frame=frame, fluent_bit=fluent_bit if dry_run else None, scratch=os.path.join(scratch, "candidate")
         )
-        told = _told(await judgement.judge(snapshot), dry_run)
+        told = _told(await judgement.judge(snapshot), dry_run, shown)
         await fluent_bit.close()
         return told
     finally:
@@ -93,34 +99,49 @@ async def judge_offline(
         processes.detach()
 
 
-def _told(judged: Judged, dry_run: bool) -> Told:
-    findings = with_paths(judged.findings, judged.snapshot)
-    contents = {snippet.path: snippet.content for snippet in judged.snapshot.snippets}
-    verdict, reason = "accepted", ""
+def _make_scratch() -> str:
+    """Raises OSError where nothing can be written to; in memory rather than not at all."""
+    try:
+        return tempfile.mkdtemp(prefix=_PREFIX)
+    except OSError:
+        return tempfile.mkdtemp(prefix=_PREFIX, dir="/dev/shm")
+
+
+def _told(judged: Judged, dry_run: bool, shown: Mapping[str, str]) -> Told:
+    named = with_paths(judged.findings, judged.snapshot)
+    findings = in_order(replace(finding, path=shown.get(finding.path, finding.path)) for finding in named)
+    contents = {shown.get(snippet.path, snippet.path): snippet.content for snippet in judged.snapshot.snippets}
+    verdict, reason = "accepted", "" if judged.snapshot.snippets else "there is nothing to check"
     match judged.verdict:
         case Rejected():
-            verdict = "rejected"
+            verdict, reason = "rejected", ""
         case Inconclusive(reason=reason):
             verdict = "inconclusive"
         case Accepted():
-            verdict = "rejected" if errors(findings) else "accepted"
+            verdict = "rejected" if errors(findings) else "accepted"  # what is left out is an error all the same
     return Told(verdict, reason, dry_run, findings, judged.candidate, contents)
 
 
-async def _read(settings: Settings, cwd: str, paths: Sequence[str], tenant: str | None) -> Snapshot:
+async def _read(
+    settings: Settings, cwd: str, paths: Sequence[str], tenant: str | None
+) -> tuple[Snapshot, Mapping[str, str]]:
+    """What is to be judged, and how its absolute paths are to be shown where they were given otherwise."""
     if not paths:
-        return await _sources(settings, cwd, settings.layers, settings.fluent_bit.config).read(settle=False)
+        return await _sources(settings, cwd, settings.layers, settings.fluent_bit.config).read(settle=False), {}
     merged: Snapshot | None = None
+    shown: dict[str, str] = {}
     for path in paths:
         if os.path.isdir(path):
             layer = Layer("check", os.path.abspath(path), Trust.PLATFORM)
             read = await _sources(settings, cwd, (layer,), None).read(settle=False)
         else:
             read = await _sources(settings, cwd, (), os.path.abspath(path)).read(settle=False)
-        named = _as_snippets(read, path, tenant)
+        whose = [*(snippet.path for snippet in read.snippets), *(finding.path for finding in read.findings)]
+        shown = {one: _shown(one, path) for one in whose} | shown
+        named = _as_snippets(read, shown, tenant)
         merged = named if merged is None else _both(merged, named)
     assert merged is not None
-    return merged
+    return merged, shown
 
 
 def _sources(settings: Settings, cwd: str, layers: Sequence[Layer], base: str | None) -> Sources:
@@ -134,26 +155,34 @@ def _sources(settings: Settings, cwd: str, layers: Sequence[Layer], base: str | 
     )
 
 
-def _as_snippets(snapshot: Snapshot, given: str, tenant: str | None) -> Snapshot:
-    """What was read, judged as snippets: of the platform, or of that tenant. Paths as they were given."""
-    layer, trust = ("tenants", Trust.TENANT) if tenant else ("platform", Trust.PLATFORM)
+def _shown(path: str, given: str) -> str:
+    """A file as its author named it: as given, below the directory that was given, or from where we are."""
     root = os.path.abspath(given)
+    if path == root:
+        return given
+    return os.path.normpath(os.path.join(given, os.path.relpath(path, root))) if os.path.isdir(root) else _near(path)
 
-    def shown(path: str) -> str:
-        if path == root:
-            return given
-        return os.path.join(given, os.path.relpath(path, root)) if os.path.isdir(root) else os.path.relpath(path)
 
-    def renamed(snippet: Snippet) -> Snippet:
-        owner = f"{layer}/{tenant}" if tenant else layer
-        return replace(snippet, name=f"{owner}/{shown(snippet.path)}", layer=layer, trust=trust, tenant=tenant)
+def _near(path: str) -> str:
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
 
-    names = {snippet.name: renamed(snippet) for snippet in snapshot.snippets}
-    findings = tuple(
-        replace(finding, snippet=names[finding.snippet].name) if finding.snippet in names else finding
-        for finding in snapshot.findings
+
+def _as_snippets(snapshot: Snapshot, shown: Mapping[str, str], tenant: str | None) -> Snapshot:
+    """What was read, judged as snippets: of the platform, or of that tenant."""
+    layer, trust = ("tenants", Trust.TENANT) if tenant else ("platform", Trust.PLATFORM)
+
+    def named(path: str) -> str:
+        return "/".join(filter(None, (layer, tenant, shown[path])))
+
+    snippets = tuple(
+        replace(snippet, name=named(snippet.path), layer=layer, trust=trust, tenant=tenant)
+        for snippet in snapshot.snippets
     )
-    return replace(snapshot, snippets=tuple(names.values()), base=None, findings=findings)
+    findings = tuple(
+        replace(finding, snippet=named(finding.path)) if finding.snippet else finding for finding in snapshot.findings
+    )
+    return replace(snapshot, snippets=snippets, base=None, findings=findings)
 
 
 def _both(one: Snapshot, other: Snapshot) -> Snapshot:

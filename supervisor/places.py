@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 from dataclasses import dataclass
 
 from supervisor.adapters.access import make_directory
-from supervisor.adapters.store import usable_directory
+from supervisor.adapters.store import OWNED, usable_directory
 from supervisor.arguments import Invocation
 from supervisor.core.service import Frame
 from supervisor.settings import Settings
@@ -30,7 +29,8 @@ class Places:
 def run_directories(wanted: str) -> list[str]:
     """Where the run directory may be, in order of preference."""
     name = f"fluent-bit-supervisor-{os.geteuid()}"
-    return [wanted, f"/dev/shm/{name}/run", os.path.join(tempfile.gettempdir(), name, "run")]
+    temporary = os.environ.get("TMPDIR") or "/tmp"  # not tempfile's: that fails where none can be written to
+    return [wanted, f"/dev/shm/{name}/run", os.path.join(temporary, name, "run")]
 
 
 def find_places(settings: Settings) -> Places:
@@ -40,7 +40,7 @@ def find_places(settings: Settings) -> Places:
     run, problem = usable_directory(wanted, spare)
     if problem:
         problems.append(f"no run directory: {problem}; using {run}")
-    state, problem = usable_directory(settings.state.directory, [os.path.join(run, "state")])
+    state, problem = usable_directory(settings.state.directory, [os.path.join(run, "state")], OWNED)
     if problem:
         problems.append(f"no state directory: {problem}; using {state}: a new container remembers nothing")
     buffers: str | None = settings.buffers_directory

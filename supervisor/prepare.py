@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from supervisor.adapters.access import unusable_directories
+from supervisor.adapters.access import unusable
 from supervisor.adapters.fluent_bit import FluentBit, dry_run_environment
 from supervisor.adapters.store import lay_out
 from supervisor.core.assemble import Assembled, assemble
@@ -28,6 +28,7 @@ from supervisor.model import (
     Severity,
     Snapshot,
     StoreError,
+    Trust,
     Verdict,
 )
 
@@ -60,11 +61,11 @@ class Judgement:
         assembled = await asyncio.to_thread(assembled_or_explained, snapshot, self._frame)
         findings = assembled.findings
         if assembled.candidate is not None:
-            findings += await asyncio.to_thread(_access, assembled.candidate)
+            findings += await asyncio.to_thread(_access, assembled.candidate, snapshot)
         vetoed = veto(assembled) if veto is not None and not assembled.refused else None
         if vetoed is not None:
             findings += (vetoed,)
-        if assembled.candidate is None or assembled.refused or vetoed is not None:
+        if assembled.candidate is None or assembled.refused or vetoed is not None or _unusable(findings):
             return Judged(snapshot, assembled, Rejected(errors(findings)), in_order(findings))
         verdict = await self._ask(assembled.candidate)
         if isinstance(verdict, Rejected):
@@ -117,18 +118,22 @@ def errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """By place, each thing said once."""
+    """By place, each thing said once; what is said of one place stays in its order, first cause first."""
     unique = dict.fromkeys(findings)
-    return tuple(sorted(unique, key=lambda f: (f.path, f.snippet, f.line or 0, f.rule, f.message)))
+    return tuple(sorted(unique, key=lambda f: (f.path, f.snippet, f.line or 0, f.rule)))
 
 
-def _access(candidate: Candidate) -> tuple[Finding, ...]:
-    return tuple(
-        Finding(
-            Severity.WARNING,
-            "unusable-directory",
-            problem,
-            "give this uid the right to write there, or name another directory",
-        )
-        for problem in unusable_directories(candidate.directories)
-    )
+def _unusable(findings: Iterable[Finding]) -> bool:
+    return any(f.rule == "unusable-directory" and f.severity is Severity.ERROR for f in findings)
+
+
+def _access(candidate: Candidate, snapshot: Snapshot) -> tuple[Finding, ...]:
+    """Directories that this uid can neither write to nor make: Fluent Bit would not start with them."""
+    strict = {snippet.name for snippet in snapshot.snippets if snippet.trust is not Trust.BASE}
+    hint = "give this uid the right to write there, or name another directory"
+    findings = []
+    for needed in candidate.directories:
+        if problem := unusable(needed.path):
+            severity = Severity.ERROR if needed.snippet in strict else Severity.WARNING
+            findings.append(Finding(severity, "unusable-directory", problem, hint, needed.snippet, "", needed.line))
+    return tuple(findings)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote
 
 from supervisor.model import GENERATION_ROOT, Candidate, Finding, RenderedFile, Severity
 
@@ -122,12 +124,17 @@ def _result(finding: Finding) -> dict[str, object]:
         "message": {"text": message},
     }
     if finding.path:
-        place: dict[str, object] = {"artifactLocation": {"uri": finding.path}}
+        place: dict[str, object] = {"artifactLocation": {"uri": _uri(finding.path)}}
         if finding.line is not None:
             region = {"startLine": finding.line}
             place["region"] = region if finding.column is None else {**region, "startColumn": finding.column}
         result["locations"] = [{"physicalLocation": place}]
     return result
+
+
+def _uri(path: str) -> str:
+    escaped = quote(os.fsencode(path))
+    return f"file://{escaped}" if path.startswith("/") else escaped
 
 
 def _escaped(text: str, in_property: bool) -> str:

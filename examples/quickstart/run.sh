@@ -42,15 +42,6 @@ trap 'exit 143' TERM
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 fail() { echo "$*" >&2; [ -s "$work/log" ] && tail -n 30 "$work/log" >&2; exit 1; }
 
-find_fluent_bit() {
-    for candidate in "${FLUENT_BIT:-}" "$(command -v fluent-bit || true)" /fluent-bit/bin/fluent-bit /opt/fluent-bit/bin/fluent-bit; do
-        if [ -n "$candidate" ] && [ -x "$candidate" ]; then
-            echo "$candidate"
-            return
-        fi
-    done
-}
-
 build_image() {  # prints the engine that has the image
     for candidate in docker podman; do
         if command -v "$candidate" >/dev/null 2>&1 && "$candidate" info >/dev/null 2>&1; then

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-
-
-def unusable_directories(directories: Iterable[str]) -> tuple[str, ...]:
-    """One sentence for each directory that this process can neither write to nor make."""
-    return tuple(problem for directory in directories if (problem := _problem(directory)))
 
 
 def make_directory(directory: str) -> str:
@@ -17,10 +11,11 @@ def make_directory(directory: str) -> str:
         os.makedirs(directory, mode=0o700, exist_ok=True)
     except OSError as error:
         return f"uid {os.geteuid()} cannot make the directory {directory}: {error.strerror}"
-    return _problem(directory)
+    return unusable(directory)
 
 
-def _problem(directory: str) -> str:
+def unusable(directory: str) -> str:
+    """Why this process can neither write to the directory nor make it; nothing if it can."""
     uid = os.geteuid()
     if os.path.isdir(directory):
         if os.access(directory, os.W_OK | os.X_OK):

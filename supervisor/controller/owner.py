@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from supervisor.adapters.fluent_bit import Binary, FluentBit
+from supervisor.adapters.fluent_bit import FluentBit
 from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child
@@ -29,7 +29,7 @@ from supervisor.settings import Settings
 
 READY_WITHOUT_CHILD = 30.0  # seconds for which a child may be gone before readiness falls
 _SEEN_KEPT = 100  # serials whose time is remembered
-RETRY_INSTALL = 5.0  # seconds until a generation that the disk refused is tried again
+RETRY_INSTALL = 5.0  # seconds until what the disk refused is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,6 @@ class Controller:
         self,
         *,
         settings: Settings,
-        binary: Binary,
         fluent_bit: FluentBit,
         store: Store,
         judgement: Judgement,
@@ -68,7 +67,7 @@ class Controller:
         remember_child: Callable[[Child | None], None],
         degraded: tuple[str, ...] = (),
     ) -> None:
-        self._binary, self._metrics, self._journal = binary, metrics, journal
+        self._fluent_bit, self._metrics, self._journal = fluent_bit, metrics, journal
         self._watch_mode, self._degraded = watch_mode, degraded
         self._mailbox: asyncio.Queue[e.Event | _Request] = asyncio.Queue()
         self._performer = Performer(
@@ -81,7 +80,9 @@ class Controller:
         )
         self._watches = Watches(fluent_bit=fluent_bit, settings=settings, post=self.post, observed=self._observed)
         self._preparing = Preparing(
-            restart_always=restart_always or not binary.reloads or settings.apply.method == "restart",
+            restart_always=lambda: (
+                restart_always or not fluent_bit.identified.reloads or settings.apply.method == "restart"
+            ),
             judgement=judgement,
             store=store,
             on_disk=self._performer.on_disk,
@@ -96,6 +97,7 @@ class Controller:
         self._snapshot: Snapshot | None = None
         self._seen: dict[int, float] = {}  # serial → when its change was seen
         self._waiters: list[tuple[int, asyncio.Future[Outcome]]] = []
+        self._unwritten = ""  # what the disk refuses to remember; empty when all is written down
         self._was_ready = False
         self._childless_since: float | None = time.monotonic()
 
@@ -177,9 +179,11 @@ class Controller:
         try:
             await self._performer.perform(action, event, before, self._state)
         except StoreError as error:
-            self._performer.trouble = str(error)
             self._journal.say("error", "store.failed", f"{error}; what runs goes on")
-            if isinstance(action, e.Install):
+            if not isinstance(action, e.Install):
+                self._remember_later(str(error))
+            else:
+                self._performer.trouble = str(error)
                 self.post(e.InstallFailed(self._state.epoch, str(error)))
                 asyncio.get_running_loop().call_later(RETRY_INSTALL, self.post, e.Changed())
                 return False
@@ -187,6 +191,23 @@ class Controller:
             waiting = self._performer.wait_for(self._performer.child, action.incarnation, self._is_leaving)
             self._start_task(waiting, f"child {action.incarnation}")
         return True
+
+    def _remember_later(self, problem: str) -> None:
+        if not self._unwritten:
+            self._start_task(self._catch_up(), "catch up")
+        self._unwritten = problem
+
+    async def _catch_up(self) -> None:
+        """What the disk refused to remember is in memory only, until it takes it."""
+        while self._unwritten:
+            await asyncio.sleep(RETRY_INSTALL)
+            try:
+                await self._performer.catch_up()
+            except StoreError as error:
+                self._unwritten = str(error)
+            else:
+                self._unwritten = ""
+                self._journal.say("info", "store.recovered", "the state directory takes what is to be remembered again")
 
     def _is_leaving(self) -> bool:
         return self._state.phase in (Phase.REPLACING, Phase.STOPPING)
@@ -312,11 +333,11 @@ class Controller:
                 child.pid if child else None,
                 child.started_at if child else None,
                 performer.restarts,
-                self._binary.version,
+                self._fluent_bit.identified.version,
             ),
             ready=self._is_ready(),
-            trouble=self._preparing.unanswered or performer.trouble or self._binary.error,
-            degraded=self._degraded,
+            trouble=self._preparing.unanswered or performer.trouble or self._fluent_bit.identified.error,
+            degraded=(*self._degraded, self._unwritten) if self._unwritten else self._degraded,
             taken_back=(back,) if back is not None else (),
             warnings=performer.reading.warnings if performer.reading is not None else (),
             watch_mode=self._watch_mode(),

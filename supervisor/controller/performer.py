@@ -104,6 +104,10 @@ class Performer:
     async def on_disk(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
+    async def catch_up(self) -> None:
+        """Raises `StoreError` while the disk still refuses."""
+        await self.on_disk(self._store.catch_up)
+
     def close(self) -> None:
         self._disk.shutdown(wait=False, cancel_futures=True)
 

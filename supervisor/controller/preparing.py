@@ -47,7 +47,7 @@ class Preparing:
     def __init__(
         self,
         *,
-        restart_always: bool,
+        restart_always: Callable[[], bool],
         judgement: Judgement,
         store: Store,
         on_disk: Callable[[Callable[[], Any]], Awaitable[Any]],
@@ -117,7 +117,7 @@ class Preparing:
         return self._store.keep_candidate(candidate, snapshot, self._made_by)
 
     def _needs_restart(self, generation: Generation, running: Generation | None) -> bool:
-        if self._restart_always:
+        if self._restart_always():
             return True
         return running is not None and running.restart_key != generation.restart_key
 

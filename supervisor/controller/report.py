@@ -55,7 +55,7 @@ def status_of(facts: Facts) -> Status:
         in_sync=in_sync,
         ready=facts.ready,
         frozen=False,
-        reason="" if in_sync and facts.ready else facts.trouble or _waiting_for(facts),
+        reason=_reason(facts, in_sync),
         degraded=facts.degraded,
         desired=GenerationStatus(facts.desired.number if facts.desired else None, digest),
         current=_generation(facts.current),
@@ -107,10 +107,18 @@ def _generation(generation: Generation | None) -> GenerationStatus:
     return GenerationStatus(generation.number, generation.digest) if generation else GenerationStatus(None, None)
 
 
+def _reason(facts: Facts, in_sync: bool) -> str:
+    if _is_idle(facts) and in_sync:
+        return "nothing is configured"
+    return "" if in_sync and facts.ready else facts.trouble or _waiting_for(facts)
+
+
+def _is_idle(facts: Facts) -> bool:
+    return facts.state.phase is Phase.DOWN and facts.state.idle
+
+
 def _waiting_for(facts: Facts) -> str:
     match facts.state.phase:
-        case Phase.DOWN if facts.state.idle:
-            return ""
         case Phase.DOWN:
             return "nothing is known yet" if facts.judged is None else "nothing acceptable to run"
         case Phase.PROBATION:

@@ -31,6 +31,7 @@ from supervisor.model import (
     Finding,
     Group,
     Kind,
+    Needed,
     Node,
     OutputInstance,
     RenderedFile,
@@ -247,10 +248,6 @@ def _candidate(bench: _Assembly, located: list[Located], env: list[tuple[str, En
     rendered = list(_stretches(snapshot, located))
     main = render_main(service.entries, env, [file.name for file in rendered])
     files = (main, *rendered)
-    directories = {d for place in located for d in writable_directories(place.section, frame.cwd)}
-    storage = service.value("storage.path")
-    if storage and "${" not in storage:
-        directories.add(storage)
     kinds = {place.section.kind for place in located}
     return Candidate(
         digest=_digest(files, bench, frame),
@@ -263,10 +260,22 @@ def _candidate(bench: _Assembly, located: list[Located], env: list[tuple[str, En
         variables=frozenset(
             name for place in located for entry in place.section.entries for name, _, _ in variables_of(entry.value)
         ),
-        directories=tuple(sorted(directories)),
+        directories=tuple(_directories(located, service, frame)),
         outputs=tuple(_outputs(located, frame)),
         idle=not (kinds & _PIPELINE) and not frame.pipeline and not service.asked_for_server,
     )
+
+
+def _directories(located: list[Located], service: Service, frame: Frame) -> Iterator[Needed]:
+    named: set[str] = set()
+    for place in located:
+        for path in writable_directories(place.section, frame.cwd):
+            if path not in named:
+                named.add(path)
+                yield Needed(path, place.snippet.name, place.section.line)
+    storage = service.value("storage.path")
+    if storage and "${" not in storage and storage not in named:
+        yield Needed(storage, "")
 
 
 def _stretches(snapshot: Snapshot, located: list[Located]) -> Iterator[RenderedFile]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from conftest import waits_until
 from running import Running
 
 REFUSED_REGEX = "name: grep, match: a, regex: 'message ('"
@@ -25,6 +25,9 @@ REFUSED_REGEX = "name: grep, match: a, regex: 'message ('"
 ENDLESS_START = "name: lua, match: a, call: f, code: 'while true do end'"
 ENDLESS_FILTER = "name: lua, match: a, call: f, code: 'function f(a, b, c) while true do end end'"
 """Only the real one has Lua; the double has markers for the same."""
+
+PATIENT = "name: http, match: a, host: 127.0.0.1, port: {}, format: json, retry_limit: no_limits"
+"""An output that a reload waits for without limit once its back-end is gone."""
 
 
 def flow(message: str, *, markers: str = "", inputs: str = "", filters: str = "", outputs: str = "") -> str:
@@ -195,6 +198,13 @@ def stranger(port: int) -> Iterator[Endpoint]:
         endpoint.close()
 
 
+def lose(supervisor: Running, target: Endpoint) -> None:
+    """Close the back-end, and wait until the output has noticed: a flush failed."""
+    before = supervisor.log().count("failed to flush chunk")
+    target.close()
+    waits_until(lambda: supervisor.log().count("failed to flush chunk") > before, 30)
+
+
 def answers(port: int) -> bool:
     """Whether an HTTP server answers there, as a probe would find."""
     try:
@@ -237,7 +247,3 @@ def highest_memory(pid: int) -> int:
     """The most bytes that a process ever had resident."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
-def version_of(binary: str) -> str:
-    return subprocess.run([binary, "-V"], capture_output=True, text=True, check=True).stdout.splitlines()[0]

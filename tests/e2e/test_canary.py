@@ -28,8 +28,8 @@ def test_a_secret_that_fluent_bit_repeats_in_an_error_stays_secret(tmp_path: Pat
     else:
         environment = {"TOKEN": CANARY}
     supervisor = supervise(tmp_path, real, environment=environment, secrets_directory=str(secrets.parent))
-    repeated = "name: http, match: a, host: 127.0.0.1, port: 9, header: 'x ${TOKEN}', allow_duplicated_headers: '${TOKEN}'"
     harmless = "name: http, match: a, host: 127.0.0.1, port: 9, header: 'x ${TOKEN}'"
+    repeated = harmless + ", allow_duplicated_headers: '${TOKEN}'"
     with supervisor:
         supervisor.save("a.yaml", flow("one", outputs=harmless))
         supervisor.until_live("a.yaml", flow("one", outputs=harmless))

@@ -60,7 +60,7 @@ LINES_OF_STOCK = {
     "path-repeated": Line("/fluent-bit/bin/fluent-bit -c main.conf"),
     "pipeline": Line(f"{DUMMY} -o stdout {LINES} -f 0.2"),
     "pipeline-in-long-forms": Line(
-        "--input=dummy --prop samples=3 --tag=x --filter modify --match=x --prop=rename=a "
+        "--input=dummy --prop samples=3 --tag=x --filter record_modifier --match=x --prop=remove_key=no "
         "--output stdout --match x --prop=format=json_lines --flush=0.2"
     ),
     "pipeline-with-match": Line(f"{DUMMY} -t x -o stdout -m x {LINES} -o null -m * -f 0.2"),

@@ -51,7 +51,9 @@ def test_a_dry_run_that_stops_hanging_is_enough_for_the_change_to_go_live(tmp_pa
         supervisor.until_live("a.yaml", flow("one"))
 
 
-def test_a_slow_loud_or_forking_dry_run_and_one_that_crashes_or_is_killed_once_do_no_harm(tmp_path: Path, fluent_bit: str) -> None:
+def test_a_slow_loud_or_forking_dry_run_and_one_that_crashes_or_is_killed_once_do_no_harm(
+    tmp_path: Path, fluent_bit: str
+) -> None:
     left, once = f"sleep 9{free_port()}", "[ -e {0} ] || {{ touch {0}; kill -{1} $$; }}"
     program = Faulty(tmp_path, fluent_bit)
     with supervise(tmp_path, program.path) as supervisor:

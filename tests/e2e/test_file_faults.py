@@ -25,14 +25,15 @@ from doubles.kubelet_volume import KubeletVolume
 from e2e.mounts import bound_by_permissions, inside, mounted
 from running import Running, pipeline
 
+from supervisor.adapters.client import AdminClient
+
 PROMPT = {"--sources-quiet": "50ms", "--sources-max-wait": "300ms"}
 SERVICE = "service:\n  flush: 0.2\n"
 
 
 def flowing(message: str, tag: str = "a") -> str:
-    """A pipeline of its own, prompt on the double too."""
-    quick = f"tag: {tag}\n      alias: double.tick=0.2\n"
-    return pipeline(message, tag).replace(f"tag: {tag}\n", quick, 1)
+    """A pipeline of its own; the one with the tag `a` makes the double prompt."""
+    return pipeline(message, tag).replace("tag: a\n", "tag: a\n      alias: double.tick=0.2\n", 1)
 
 
 ONE, TWO = SERVICE + flowing("one"), SERVICE + flowing("two")
@@ -381,12 +382,19 @@ def test_without_any_writable_state_directory_it_runs_and_says_what_is_missing(
 def test_with_nothing_writable_but_memory_it_runs_and_says_what_is_missing(tmp_path: Path, fluent_bit: str) -> None:
     (tmp_path / "snippets").mkdir()
     (tmp_path / "snippets" / "a.yaml").write_text(ONE)
-    wrap = mounted("mount -t tmpfs tmpfs /dev/shm; mount --rbind / /mnt; mount --bind / /; mount -o remount,bind,ro /; cd /")
+    barren = [f"mount --bind '{tmp_path}' '{tmp_path}'", f"mount -o remount,bind,ro '{tmp_path}'"]
+    wrap = mounted("; ".join(["mount -t tmpfs tmpfs /dev/shm", *barren, "mount -o remount,bind,ro /"]))
     with Running(tmp_path, fluent_bit, settings=PROMPT, wrap=wrap) as supervisor:
+        assert supervisor.process is not None
+        memory = Path(f"/proc/{supervisor.process.pid}/root/dev/shm")
+        waits_until(lambda: list(memory.glob("*/run/admin.sock")))
+        supervisor.client = AdminClient(str(next(memory.glob("*/run/admin.sock"))))
+        status = supervisor.until_live("a.yaml", ONE)
         until_flows(supervisor, "one")
-        waits_until(lambda: supervisor.events("generation.committed"))
 
-        told = [event["message"] for event in supervisor.events("start.degraded")]
+        told = status["degraded"]
+        assert [event["message"] for event in supervisor.events("start.degraded")] == told
+        assert status["ready"]
         assert [message.split(":")[0] for message in told] == ["no run directory", "no state directory", "no buffers on disk"]
         assert supervisor.stop() == 0
 
@@ -436,6 +444,26 @@ def test_a_state_that_cannot_be_used_is_set_aside_and_the_last_good_config_start
         assert damaged <= kept, "set aside, not destroyed"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+@pytest.mark.parametrize("names", [["lock"], ["lock", "generations", "state.json", "state.json.previous", "key"]])
+def test_a_state_of_another_user_is_said_and_done_without(tmp_path: Path, double: str, names: list[str]) -> None:
+    with Running(tmp_path, double, settings=PROMPT, wrap=bound_by_permissions) as supervisor:
+        supervisor.save("a.yaml", ONE)
+        supervisor.until_live("a.yaml", ONE)
+        supervisor.save("a.yaml", TWO)
+        supervisor.until_live("a.yaml", TWO)
+        assert supervisor.stop() == 0
+        for name in names:
+            os.chown(supervisor.state / name, 65532, 65532)
+
+        supervisor.start()
+        status = supervisor.until_live("a.yaml", TWO)
+        until_flows(supervisor, "two")
+
+        (said,) = status["degraded"]
+        assert f"cannot write to {supervisor.state / 'lock'}" in said
+
+
 def test_a_state_directory_full_of_rubbish_still_lets_us_start_from_the_files(tmp_path: Path, fluent_bit: str) -> None:
     with Running(tmp_path, fluent_bit, settings=PROMPT) as supervisor:
         supervisor.save("a.yaml", ONE)
@@ -458,8 +486,9 @@ def test_a_second_supervisor_waits_unready_and_takes_over_when_the_first_is_gone
     with Running(tmp_path, fluent_bit, settings=PROMPT) as first:
         first.save("a.yaml", ONE)
         live = first.until_live("a.yaml", ONE)
-        second = Running(tmp_path, fluent_bit, "--run-dir", str(tmp_path / "run2"), settings=PROMPT)
-        second.client = type(second.client)(str(tmp_path / "run2" / "admin.sock"))
+        same = PROMPT | {"--fluent-bit-http-port": str(first.port)}
+        second = Running(tmp_path, fluent_bit, "--run-dir", str(tmp_path / "run2"), settings=same)
+        second.client = AdminClient(str(tmp_path / "run2" / "admin.sock"))
         second.out, second.err = tmp_path / "stdout2", tmp_path / "stderr2"
         with second:
             status = second.until(lambda status: second.events("state.locked"))

@@ -57,18 +57,18 @@ def test_every_way_to_end_at_the_first_start_is_told_and_survived(tmp_path: Path
 
 
 def test_a_stranger_on_the_port_is_never_taken_for_the_child(tmp_path: Path, fluent_bit: str) -> None:
-    supervisor = supervise(tmp_path, fluent_bit)
-    with stranger(supervisor.port) as other, supervisor:
-        supervisor.save("a.yaml", flow("one"))
-        waits_until(lambda: len(supervisor.events("child.exited")) >= 2, 30)
-        status = supervisor.until(lambda s: s["phase"] == "backoff")
+    with supervise(tmp_path, fluent_bit) as supervisor:
+        supervisor.until_in_sync()
+        with stranger(supervisor.port):
+            supervisor.save("a.yaml", flow("one"))
+            waits_until(lambda: len(supervisor.events("child.exited")) >= 2, 30)
+            status = supervisor.until(lambda s: s["phase"] == "backoff")
 
-        assert f"could not bind address 127.0.0.1:{supervisor.port}" in status["reason"]
-        assert not status["ready"]
-        assert supervisor.events("generation.committed") == []
-        assert phases(supervisor) <= {"starting", "backoff"}
+            assert f"could not bind address 127.0.0.1:{supervisor.port}" in status["reason"]
+            assert not status["in_sync"]
+            assert supervisor.events("generation.committed") == []
+            assert phases(supervisor) <= {"down", "starting", "backoff"}
 
-        other.close()
         supervisor.until_live("a.yaml", flow("one"), 60)
         supervisor.until_records("one")
 
@@ -76,18 +76,30 @@ def test_a_stranger_on_the_port_is_never_taken_for_the_child(tmp_path: Path, flu
 def test_a_child_that_does_not_answer_is_not_well_because_a_stranger_does(tmp_path: Path, double: str) -> None:
     program = Faulty(tmp_path, double)
     program.plant("run", "exec sleep 600")
-    supervisor = supervise(tmp_path, program.path, apply_deadline="1s")
-    with stranger(supervisor.port) as other, supervisor:
-        supervisor.save("a.yaml", flow("one"))
-        waits_until(lambda: len(supervisor.events("start.unresponsive")) >= 2, 30)
+    with supervise(tmp_path, program.path, apply_deadline="1s") as supervisor:
+        supervisor.until_in_sync()
+        with stranger(supervisor.port):
+            supervisor.save("a.yaml", flow("one"))
+            waits_until(lambda: len(supervisor.events("start.unresponsive")) >= 2, 30)
+            words = f"another process answers on 127.0.0.1:{supervisor.port}"
 
-        assert f"another process answers on 127.0.0.1:{supervisor.port}" in supervisor.log()
-        assert not supervisor.status()["ready"]
-        assert phases(supervisor) <= {"starting", "replacing", "backoff"}
+            assert words in supervisor.events("start.unresponsive")[0]["message"]
+            assert words in supervisor.status()["reason"]
+            assert phases(supervisor) <= {"down", "starting", "replacing", "backoff"}
+            program.mend("run")
 
-        program.mend("run")
-        other.close()
         supervisor.until_live("a.yaml", flow("one"), 60)
+
+
+def test_a_stranger_on_the_port_that_nobody_asked_for_is_told_and_avoided(tmp_path: Path, fluent_bit: str) -> None:
+    supervisor = supervise(tmp_path, fluent_bit)
+    with stranger(supervisor.port), supervisor:
+        supervisor.save("a.yaml", flow("one"))
+        supervisor.until_live("a.yaml", flow("one"))
+
+        assert f"port {supervisor.port} is taken" in supervisor.events("start.degraded")[0]["message"]
+        assert f"tcp_port={supervisor.port}" not in supervisor.log()
+        supervisor.until_records("one")
 
 
 def test_a_port_of_a_snippet_that_is_taken_is_tried_again_until_it_is_free(tmp_path: Path, real: str) -> None:

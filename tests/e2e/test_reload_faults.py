@@ -1,4 +1,4 @@
-"""A reload that hangs, dies, is declined or outrun: the newest good content runs in the end, and one signal at a time."""
+"""A reload that hangs, dies, is declined, is outrun: the newest good content wins, by one signal at a time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from pathlib import Path
 from conftest import waits_until
 from e2e.faults import (
     ENDLESS_START,
+    PATIENT,
     Endpoint,
     Faulty,
     answers,
     backend,
     flow,
     is_double,
+    lose,
     runs,
     supervise,
 )
 from running import Running
-
-PATIENT = "name: http, match: a, host: 127.0.0.1, port: {}, format: json, retry_limit: no_limits"
-"""An output that a reload waits for without limit once its back-end is gone."""
 
 
 def delivering(supervisor: Running, target: Endpoint, message: str) -> str:
@@ -35,13 +34,6 @@ def delivering(supervisor: Running, target: Endpoint, message: str) -> str:
     supervisor.until_live("a.yaml", snippet)
     waits_until(lambda: target.asked)
     return snippet
-
-
-def lose(supervisor: Running, target: Endpoint) -> None:
-    """Close the back-end, and wait until the output has noticed: a first flush failed."""
-    before = supervisor.log().count("failed to flush chunk")
-    target.close()
-    waits_until(lambda: supervisor.log().count("failed to flush chunk") > before, 15)
 
 
 def reload_count(supervisor: Running) -> int:

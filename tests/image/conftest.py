@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from image.podman import Container, build, refusal
@@ -28,3 +29,12 @@ def start(image: str) -> Iterator[Start]:
             return opened.enter_context(Container(image, *arguments, **how))  # type: ignore[arg-type]
 
         yield start_one
+
+
+@pytest.fixture
+def snippets(tmp_path: Path) -> Path:
+    """A directory of platform snippets that every uid can read."""
+    tmp_path.chmod(0o755)
+    directory = tmp_path / "platform.d"
+    directory.mkdir()
+    return directory

@@ -5,6 +5,7 @@ Everything goes through podman's command line. Containers have names of their ow
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
@@ -24,6 +25,7 @@ from conftest import waits_until
 ROOT = Path(__file__).parents[2]
 BASES = ("docker.io/library/python:3.13-slim-trixie", "docker.io/fluent/fluent-bit:5.1.1")
 TAG = "localhost/fluent-bit-supervisor:test"
+PLATFORM = "/fluent-bit/etc/platform.d"
 STATE, RUN = "/var/lib/fluent-bit-supervisor", "/run/fluent-bit-supervisor"
 QUICK = {
     "FBS_HEALTH_PROBATION": "500ms",
@@ -37,6 +39,8 @@ HARDENED = (
     *("--read-only", "--read-only-tmpfs=false", "--user", "65532:65532"),  # podman's own tmpfs would hide what we lack
     *("--cap-drop=all", "--security-opt=no-new-privileges"),
 )
+PUBLISHED = tuple(word for port in (2020, 9533) for word in ("-p", f"127.0.0.1::{port}"))
+_LOCK = "fluent-bit-supervisor-image.lock"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -65,18 +69,19 @@ def podman(*arguments: str, fine: bool = True, limit: float = 60) -> subprocess.
 
 def build() -> str:
     """The image of this tree, by id. What did not change since the last time comes from podman's cache."""
-    former = podman("image", "inspect", TAG, "--format", "{{.Id}}", fine=False).stdout.strip()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, open(Path(tempfile.gettempdir(), _LOCK), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several who want it at once the first one builds it
+        former = podman("image", "inspect", TAG, "--format", "{{.Id}}", fine=False).stdout.strip()
         options = ["--pull=never", "--network=host", "--layers"]
         if _CA_BUNDLE.exists():
             # pip in the build trusts what this machine trusts; neither the Dockerfile nor the image know of it
             Path(scratch, "pip.conf").write_text("[global]\ncert = /run/host-ca.crt\n")
             options += ["-v", f"{_CA_BUNDLE}:/run/host-ca.crt:ro", "-v", f"{scratch}/pip.conf:/etc/pip.conf:ro"]
         where = ["--iidfile", f"{scratch}/id", "-t", TAG, "-f", str(ROOT / "image/Dockerfile"), str(ROOT)]
-        podman("build", *options, *where, limit=600)
+        podman("build", *options, *where, limit=500)
         image = Path(scratch, "id").read_text().removeprefix("sha256:")
-    if former and former != image:
-        podman("rmi", former, fine=False)  # it may still be used by a run of the tests beside this one
+        if former and former != image:
+            podman("rmi", former, fine=False)  # it may still be used by a run of the tests beside this one
     return image
 
 
@@ -190,7 +195,26 @@ class Container:
         podman("rm", "--force", "--volumes", "--time", "0", self.name, fine=False)
 
 
-PUBLISHED = tuple(word for port in (2020, 9533) for word in ("-p", f"127.0.0.1::{port}"))
+def mount(source: Path, target: str, mode: str = "ro") -> tuple[str, str]:
+    return ("-v", f"{source}:{target}:{mode}")
+
+
+def pipeline(message: str, output: str = "stdout") -> str:
+    """A snippet whose records carry that message."""
+    return f"""pipeline:
+  inputs:
+    - name: dummy
+      tag: here
+      dummy: '{{"message": "{message}"}}'
+  outputs:
+    - name: {output}
+      match: here
+"""
+
+
+def ready(container: Container) -> None:
+    """Wait until it says so to a probe; its ports must be published."""
+    waits_until(lambda: container.get(9533, "/readyz")[0] == 200, 20)
 
 
 def _end(text: str) -> str:

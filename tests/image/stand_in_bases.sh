@@ -42,8 +42,7 @@ mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev
     sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb .*\(https\{0,1\}:[^ ]*\).*/\1/p' | head -n 1) || true
 
 if missing $DEBIAN; then
-    # minbase is what comes nearest to the official slim image; without the keyring of trixie on an older Debian,
-    # mmdebstrap falls back on that of the running one, which knows the archive's older keys too
+    # minbase is what comes nearest to the official slim image
     mmdebstrap --quiet --variant=minbase --include=ca-certificates \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
         trixie "$work/trixie.tar" "${mirror:-http://deb.debian.org/debian}"

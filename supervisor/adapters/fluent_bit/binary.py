@@ -25,6 +25,7 @@ _STEP = 0.02  # seconds between two questions while waiting for an outcome
 _ANSWER_LIMIT = 0.5  # seconds for one of them: a frozen process accepts connections and never answers
 _OBSERVE_LIMIT = 2.0  # seconds for all questions of one observation
 _DECLINED_STAYS = 1.0  # seconds that the count must stay after words of refusal: such words can be forged by a config
+_DROPPED_AGAIN = 2.0  # seconds after which a dropped signal is sent again though the other reload has not succeeded
 _METRICS_STALE = 5.0  # seconds; the engine takes them every second, a stuck one never (seen on 5.1.1)
 _CLOCKS_DIFFER = 2.0  # seconds; Fluent Bit counts whole ones
 _OUTPUT_LIMIT = 256 * 1024  # bytes of a dry-run's output
@@ -106,9 +107,14 @@ class FluentBit:
         self._environment: Mapping[str, str] = {}  # of the child
         self._secrets = secrets
         self._spawned_at = 0.0
+        self.identified = Binary(binary)  # what the latest self-test found out
 
     async def identify(self) -> Binary:
         """The self-test at start: is it there, is it Fluent Bit, what can it do? Takes some 40 ms; never raises."""
+        self.identified = await self._identify()
+        return self.identified
+
+    async def _identify(self) -> Binary:
         try:
             status = os.stat(self._binary)
             version = await self._run(["-V"])
@@ -132,7 +138,12 @@ class FluentBit:
         )
 
     async def dry_run(self, config: str, env: Mapping[str, str]) -> Verdict:
-        """Let Fluent Bit check a config without running it. Values of `env` are redacted in what is found."""
+        """Let Fluent Bit check a config without running it. Values of `env` are redacted in what is found.
+
+        A binary that could not be used is looked at again first: what is no Fluent Bit has no say about a config.
+        """
+        if self.identified.error and (await self.identify()).error:
+            return Inconclusive(self.identified.error)
         try:
             done = await self._run(command.dry_run_arguments(config, self._arguments), env)
         except ProcessError as error:
@@ -179,15 +190,27 @@ class FluentBit:
 
         The only proof is the count (POST says "done" to everything, and log lines can be forged through an alias). The
         server is away for a moment in between. A refusal takes a second longer than its words: the count must stay.
+        Somebody else (a container that posts to Fluent Bit when a ConfigMap changes) may have been first: then our
+        signal was dropped, the count that rises is of what was there before, and it is sent again.
         """
         end = time.monotonic() + deadline
         refusal, refused_at = "", 0.0
+        dropped_at: float | None = None
         while child.alive():
             count = await self._monitoring.reload_count(endpoint, _ANSWER_LIMIT)
+            risen = count is not None and count > before and child.listens_on(endpoint.port) is not False
+            if risen:
+                await _pause(child)  # a word about a dropped signal may still be on its way
             now = time.monotonic()
-            if count is not None and count > before and child.listens_on(endpoint.port) is not False:
+            if dropped_at is None and messages.is_dropped(child.stderr_since(mark)):
+                dropped_at = now
+            if dropped_at is not None:
+                if risen or now - dropped_at >= _DROPPED_AGAIN:
+                    before, mark, dropped_at = max(before, count or 0), child.stderr_mark(), None
+                    self.reload(child)
+            elif count is not None and risen:
                 return Acknowledged(count)
-            if not refusal:
+            elif not refusal:
                 refusal, refused_at = messages.refusal(child.stderr_since(mark), self._hidden()), now
             elif count == before and now - refused_at >= _DECLINED_STAYS:
                 return Declined(refusal)

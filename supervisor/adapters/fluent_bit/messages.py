@@ -138,6 +138,7 @@ def _shortage(said: str) -> str:
 # --- what it says about a reload -----------------------------------------------------------------------------
 
 _STOPPING = re.compile(r"\[reload\] stop everything of the old context|\[engine\] service will shutdown when all")
+_DROPPED = "reloading in progress, aborting"
 _REFUSING = re.compile(
     r"\[reload\] (?:reloaded config .*halted|hot reloading is not enabled|check properties)"
     r"|reloading in progress, aborting|yaml error$|could not open |configuration file contains errors"
@@ -158,6 +159,11 @@ def refusal(said: str, environment: Mapping[str, str]) -> str:
         if _REFUSING.match(line.text) and (line.level == "error" or "not enabled" in line.text):
             return next((finding.message for finding in findings(said, environment)), line.text)
     return ""
+
+
+def is_dropped(said: str) -> bool:
+    """Whether the signal found another reload under way: then it is lost, and nobody's config was refused (5.1.1)."""
+    return any(line.level == "error" and line.text.startswith(_DROPPED) for line in lines(said))
 
 
 # --- secrets -------------------------------------------------------------------------------------------------

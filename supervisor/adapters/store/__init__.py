@@ -3,7 +3,7 @@
 `directory` owns the state directory; `format` says how its documents read; `files` puts single files in place.
 """
 
-from supervisor.adapters.store.directory import Memory, Store
+from supervisor.adapters.store.directory import OWNED, Memory, Store
 from supervisor.adapters.store.files import lay_out, usable_directory
 
-__all__ = ["Memory", "Store", "lay_out", "usable_directory"]
+__all__ = ["OWNED", "Memory", "Store", "lay_out", "usable_directory"]

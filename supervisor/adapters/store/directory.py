@@ -36,6 +36,8 @@ from supervisor.model import Candidate, Generation, Snapshot
 MANIFEST = "generation.json"
 SNAPSHOT = "snapshot.json"
 GOOD_MARK = "good"
+OWNED = ("lock", "generations")
+"""What is written to where it is, not replaced by rename: of no use when an earlier supervisor had another uid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ class Store:
             endpoint=candidate.endpoint,
             restart_key=candidate.restart_key,
             grace=candidate.grace,
-            directories=candidate.directories,
+            directories=tuple(needed.path for needed in candidate.directories),
             outputs=candidate.outputs,
             created_at=time.time(),
             made_by=made_by,
@@ -255,6 +257,14 @@ class Store:
                 flush_directory(path)
             self.save()
             self._prune()
+
+    def catch_up(self) -> None:
+        """Write down what is remembered in memory only, because the disk refused it before."""
+        if self.memory.good is not None:
+            self.commit(self.memory.good)
+            return
+        with explained(f"cannot write below {self.directory}"):
+            self.save()
 
     def refuse(self, digest: str, reason: str) -> None:
         """Keep a candidate out until it changes, also over restarts."""

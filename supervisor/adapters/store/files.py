@@ -37,8 +37,11 @@ def lay_out(candidate: Candidate, root: str) -> str:
     return os.path.join(root, candidate.files[0].name)
 
 
-def usable_directory(wanted: str, spare: list[str]) -> tuple[str, str]:
-    """The first of these directories that this uid can really write to, and what was wrong with the wanted one."""
+def usable_directory(wanted: str, spare: list[str], inner: tuple[str, ...] = ()) -> tuple[str, str]:
+    """The first of these directories that this uid can really write to, and what was wrong with the wanted one.
+
+    `inner`: names in it that must be writable too if they are there, as they may be another uid's of an earlier time.
+    """
     problem = ""
     for path in [wanted, *spare]:
         try:
@@ -46,10 +49,17 @@ def usable_directory(wanted: str, spare: list[str]) -> tuple[str, str]:
             probe = os.path.join(path, f".probe-{os.getpid()}")
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             os.unlink(probe)
-            return path, problem
+            foreign = [name for name in inner if _is_foreign(os.path.join(path, name))]
+            if not foreign:
+                return path, problem
+            problem = problem or f"uid {os.geteuid()} cannot write to {os.path.join(path, foreign[0])}"
         except OSError as error:
             problem = problem or f"uid {os.geteuid()} cannot write to {path}: {error.strerror}"
     raise StoreError(f"{problem}; nor to any of {', '.join(spare) or 'no other place'}")
+
+
+def _is_foreign(path: str) -> bool:
+    return os.path.lexists(path) and not os.access(path, os.R_OK | os.W_OK)
 
 
 @contextlib.contextmanager

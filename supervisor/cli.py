@@ -32,12 +32,15 @@ from supervisor.settings import Settings, resolve, settings_file
 
 EXIT_SETTINGS = 2
 _SETTINGS_CAP = 1024 * 1024  # bytes of a settings file
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `fluent-bit-supervisor`. Returns the exit status; never raises for what a user did."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = parse_command_line(arguments, os.environ, os.getcwd())
+    if not isinstance(command, Invocation):  # who supervises takes care of them first
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)  # held back since the program began
     try:
         match command:
             case Invocation():
@@ -87,8 +90,9 @@ def _load(flags: Mapping[str, object], named: str | None, cwd: str) -> Settings:
 
 
 def _run(invocation: Invocation) -> int:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+    for number in _STOP_SIGNALS:
         signal.signal(number, _leave_at_once)  # until the loop has its own: a process 1 without a handler is deaf
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
     from supervisor.adapters.journal import Journal
     from supervisor.app import supervise
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 
-def make_directory(directory: str) -> str:
+def make_directory(directory: str, mode: int = 0o700) -> str:
     """Make it if it is missing; returns what is wrong with it, or nothing."""
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        os.makedirs(directory, mode=mode, exist_ok=True)
     except OSError as error:
         return f"uid {os.geteuid()} cannot make the directory {directory}: {error.strerror}"
     return unusable(directory)

@@ -223,8 +223,15 @@ def _properties(section: Section) -> list[Entry]:
     if section.kind in PLUGIN_KINDS:
         return [merged for key, run in groupby(entries, lambda entry: entry.key) for merged in _merged(key, list(run))]
     if section.kind is Kind.MULTILINE_PARSER:
-        return _with_rules(entries)
+        return _with_rules([entry for entry in entries if not _is_one_text(entry, "rules")])
+    if section.kind is Kind.UPSTREAM:
+        entries = [entry for entry in entries if not _is_one_text(entry, "nodes")]
     return [_lowered(entry) for entry in entries]
+
+
+def _is_one_text(entry: Entry, key: str) -> bool:
+    """A list that was written as a property: classic takes it and makes nothing of it, YAML refuses it (5.1.1)."""
+    return entry.key == key and isinstance(entry.value, Scalar)
 
 
 def _merged(key: str, run: list[Entry]) -> Iterator[Entry]:

@@ -176,7 +176,7 @@ class Performer:
 
     def _make_directories(self, generation: Generation) -> None:
         for directory in generation.directories:
-            if problem := make_directory(directory):
+            if problem := make_directory(directory, 0o755):  # as Fluent Bit does: others may have to read there
                 self._journal.say("warning", "directory.unusable", problem)
 
     # --- the attempt ------------------------------------------------------------------------------------------

@@ -273,8 +273,8 @@ def _directories(located: list[Located], service: Service, frame: Frame) -> Iter
             if path not in named:
                 named.add(path)
                 yield Needed(path, place.snippet.name, place.section.line)
-    storage = service.value("storage.path")
-    if storage and "${" not in storage and storage not in named:
+    storage = posixpath.join(frame.cwd, service.value("storage.path") or "")  # the command line's may be relative
+    if service.value("storage.path") and "${" not in storage and storage not in named:
         yield Needed(storage, "")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ def quick_environment(binary: str, home: Path) -> dict[str, str]:
     named = {"FBS_" + flag[2:].upper().replace("-", "_"): value for flag, value in QUICK.items()}
     return {
         **named,
+        "FBS_HEALTH_PROBATION": "250ms",
         "FBS_FLUENT_BIT_BINARY": binary,
         "FBS_STATE_DIRECTORY": str(home / "state"),
         "FBS_RUN_DIRECTORY": str(home / "run"),
@@ -113,9 +115,9 @@ class Started:
         found = psutil.Process(self.fluent_bit()).net_connections("tcp")
         return {(one.laddr.ip, one.laddr.port) for one in found if one.status == psutil.CONN_LISTEN}
 
-    def files(self) -> set[str]:
-        """All that lies below the working directory, by relative path."""
-        return {str(path.relative_to(self.cwd)) for path in self.cwd.rglob("*")}
+    def files(self) -> dict[str, str]:
+        """All that lies below the working directory, by relative path, with who may do what with it."""
+        return {str(path.relative_to(self.cwd)): stat.filemode(path.stat().st_mode) for path in self.cwd.rglob("*")}
 
 
 class Stock(Started):

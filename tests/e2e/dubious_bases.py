@@ -180,6 +180,7 @@ BASES: dict[str, Base] = {
     "relative-storage": one(service("storage.path buffers") + INPUT + b"    storage.type filesystem\n" + OUTPUT),
     "relative-log-file": one(service("log_file fluent.log") + INPUT + OUTPUT),
     "relative-file-outputs": one(CLASSIC + TO_FILE + TO_FILE + b"    path .\n    file x\n" + TO_FILE + b"    file y\n"),
+    "file-output-that-makes-its-directory": one(CLASSIC + TO_FILE + b"    path made/below\n    mkdir on\n"),
     "empty-plugins-file": Base(
         {"main.conf": service("plugins_file p.conf") + INPUT + OUTPUT, "p.conf": b"[PLUGINS]\n    # Path /x.so\n"}
     ),

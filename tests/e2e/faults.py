@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 from conftest import waits_until
@@ -247,3 +248,42 @@ def highest_memory(pid: int) -> int:
     """The most bytes that a process ever had resident."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+class AsFirst(Running):
+    """A supervisor that is PID 1 of a pid namespace of its own."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        unshare = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child=SIGKILL"]
+        as_user = ["--user", "--map-root-user"] if os.geteuid() != 0 else []
+        super().__init__(*arguments, wrap=lambda argv: [*unshare, *as_user, "--", *argv], **named)
+
+    @property
+    def pid(self) -> int:
+        """Of PID 1, as seen from outside."""
+        assert self.process is not None
+        unshare = self.process.pid
+
+        def inside() -> int | None:
+            for pid in Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split():
+                with suppress(OSError):
+                    if Path(f"/proc/{pid}/comm").read_text().strip() != "unshare":
+                        return int(pid)
+            return None
+
+        found = waits_until(inside)
+        assert isinstance(found, int)
+        return found
+
+    def send(self, number: int) -> None:
+        """To PID 1 itself: unshare passes nothing on."""
+        os.kill(self.pid, number)
+
+    def stop(self, limit: float = 15.0, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.send(number)
+        return self.process.wait(limit)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self

@@ -86,5 +86,5 @@ def test_what_stock_starts_with_no_pipeline_is_idle_and_ready(tmp_path: Path, fl
         status = drop_in.until_status(lambda status: status["ready"] and status["snippets"])
 
         assert status["phase"] == "down"
-        assert status["reason"] == ""
+        assert status["in_sync"]
         assert errors(status) == []

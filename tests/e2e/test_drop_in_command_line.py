@@ -128,6 +128,14 @@ def test_the_shortest_pipeline_of_all_delivers(tmp_path: Path, fluent_bit: str) 
     assert errors(status) == []
 
 
+@pytest.mark.real
+def test_the_pipeline_of_every_first_try_delivers(tmp_path: Path, real: str) -> None:
+    with DropIn(real, ["-i", "cpu", "-o", "stdout"], tmp_path / "ours") as drop_in:
+        drop_in.until_records(2)
+
+        assert "[0] cpu.0: [" in drop_in.text()
+
+
 @pytest.mark.parametrize(
     ("line", "named", "reason"),
     [

@@ -24,9 +24,10 @@ from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child, Processes
 from supervisor.adapters.process.leftover import end_leftover, remember
 from supervisor.adapters.sources import Sources, WatchReport
-from supervisor.adapters.store import Store
+from supervisor.adapters.store import Store, take_lock
 from supervisor.arguments import Invocation
 from supervisor.controller import Controller
+from supervisor.core.assemble import outputs_of_arguments
 from supervisor.core.events import Terminate
 from supervisor.desk import Desk
 from supervisor.model import Accepted, StoreError
@@ -54,6 +55,8 @@ class Supervisor:
         self._beat = time.monotonic()
         self._stop_wanted = asyncio.Event()
         self._controller: Controller | None = None
+        self._run_lock: int | None = None
+        self._unusable = ""  # why the operator's directories cannot be used
         self.born = asyncio.Event()  # there are controller and sources
         self._sources: Sources | None = None
 
@@ -81,10 +84,16 @@ class Supervisor:
             return EXIT_BUG
         finally:
             await self._leave(api)
+        if self._unusable:
+            raise StoreError(self._unusable)
         return 0
 
     async def _supervise(self, group: asyncio.TaskGroup, helpers: list[asyncio.Task[None]]) -> None:
-        if not await self._own_the_state():
+        try:
+            if not await self._own_the_state():
+                return
+        except StoreError as error:
+            self._unusable = str(error)
             return
         if (pid := await end_leftover(self._child_note, self._settings.fluent_bit.grace)) is not None:
             self._journal.say(
@@ -115,6 +124,7 @@ class Supervisor:
             journal=self._journal,
             made_by=made_by,
             restart_always=self._invocation.pipeline or self._invocation.trace,
+            other_outputs=outputs_of_arguments(self._invocation.arguments) > 0,
             watch_mode=lambda: sources.mode,
             remember_child=self._remember_child,
             degraded=self._places.problems,
@@ -130,17 +140,20 @@ class Supervisor:
             await fluent_bit.close()
 
     async def _own_the_state(self) -> bool:
-        """Wait until the state directory is ours. False: told to stop meanwhile."""
+        """Wait until state and run directory are ours. False: told to stop meanwhile."""
         told = False
         while not self._stop_wanted.is_set():
-            if self._store.lock():
+            if self._run_lock is None:
+                self._run_lock = take_lock(os.path.join(self._places.run, "lock"))
+            if self._run_lock is not None and self._store.lock():
                 self._store.load()
                 for remark in self._store.remarks:
                     self._journal.say("warning", "state.repaired", remark)
                 return True
             if not told:
                 told = True
-                message = f"another supervisor owns {self._places.state}: waiting until it is gone"
+                where = self._places.run if self._run_lock is None else self._places.state
+                message = f"another supervisor owns {where}: waiting until it is gone"
                 self._journal.say("warning", "state.locked", message)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOCK_PAUSE):
@@ -278,6 +291,8 @@ class Supervisor:
         await self._processes.stop_everything()
         await api.close()
         self._store.unlock()
+        if self._run_lock is not None:
+            os.close(self._run_lock)
         self._processes.detach()
 
 

@@ -38,7 +38,10 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `fluent-bit-supervisor`. Returns the exit status; never raises for what a user did."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = parse_command_line(arguments, os.environ, os.getcwd())
+    try:
+        command = parse_command_line(arguments, os.environ, os.getcwd())
+    except FileNotFoundError:
+        return _complain(["the working directory is gone: go to another one first"])
     if not isinstance(command, Invocation):  # who supervises takes care of them first
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)  # held back since the program began
     try:

@@ -32,6 +32,8 @@ from supervisor.model import (
     Verdict,
 )
 
+_PASSED_KEPT = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -54,7 +56,7 @@ class Judgement:
         self._frame = frame
         self._fluent_bit = fluent_bit  # None: no dry-run, and the caller says so
         self._scratch = scratch
-        self._passed: set[str] = set()  # digests that this binary took
+        self._passed: dict[str, None] = {}  # digests that this binary took, the latest last
 
     async def judge(self, snapshot: Snapshot, *, veto: Callable[[Assembled], Finding | None] | None = None) -> Judged:
         """Never raises for what an author did. `veto` may refuse what was assembled, before any process starts."""
@@ -88,10 +90,14 @@ class Judgement:
         finally:
             await asyncio.to_thread(shutil.rmtree, self._scratch, True)
         if isinstance(verdict, Rejected):
-            return Rejected(tuple(attributed(finding, candidate) for finding in verdict.findings))
+            return Rejected(await asyncio.to_thread(_attributed, verdict.findings, candidate))
         if isinstance(verdict, Accepted):
-            self._passed.add(candidate.digest)
+            self._passed = {**dict.fromkeys(list(self._passed)[-_PASSED_KEPT:]), candidate.digest: None}
         return verdict
+
+
+def _attributed(findings: Iterable[Finding], candidate: Candidate) -> tuple[Finding, ...]:
+    return tuple(attributed(finding, candidate) for finding in findings)
 
 
 def assembled_or_explained(snapshot: Snapshot, frame: Frame) -> Assembled:

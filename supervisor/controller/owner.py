@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +23,7 @@ from supervisor.controller.preparing import Preparing
 from supervisor.controller.report import Facts, runs_the_newest, status_of
 from supervisor.controller.watches import Watches
 from supervisor.core import events as e
-from supervisor.core.machine import Phase, State, step
+from supervisor.core.machine import Intake, Phase, State, step
 from supervisor.model import ChildStatus, Generation, Health, Observation, Reading, Snapshot, Status, StoreError
 from supervisor.prepare import Judgement
 from supervisor.settings import Settings
@@ -38,6 +39,15 @@ class Outcome:
 
     outcome: str  # committed | unchanged | refused | reverted | degraded
     reason: str = ""
+    generation: int | None = None
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """Somebody who waits for what becomes of a serial, and the generation that it became."""
+
+    serial: int
+    future: asyncio.Future[Outcome]
     generation: int | None = None
 
 
@@ -63,6 +73,7 @@ class Controller:
         journal: Journal,
         made_by: str,
         restart_always: bool,
+        other_outputs: bool,
         watch_mode: Callable[[], str],
         remember_child: Callable[[Child | None], None],
         degraded: tuple[str, ...] = (),
@@ -87,6 +98,7 @@ class Controller:
             store=store,
             on_disk=self._performer.on_disk,
             made_by=made_by,
+            other_outputs=other_outputs,
             journal=journal,
             metrics=metrics,
         )
@@ -96,7 +108,8 @@ class Controller:
         self._of_phase: set[asyncio.Task[None]] = set()  # those that end with the phase
         self._snapshot: Snapshot | None = None
         self._seen: dict[int, float] = {}  # serial → when its change was seen
-        self._waiters: list[tuple[int, asyncio.Future[Outcome]]] = []
+        self._waiters: list[_Waiter] = []
+        self._first: deque[e.Event] = deque()  # what has to be known before anything in the mailbox
         self._unwritten = ""  # what the disk refuses to remember; empty when all is written down
         self._was_ready = False
         self._childless_since: float | None = time.monotonic()
@@ -120,7 +133,7 @@ class Controller:
 
     def boot_from(self, generation: Generation, *, proven: bool) -> None:
         """Start with what was good before anything is read. Not `proven`: it was assembled again and accepted anew."""
-        self._performer.generations[generation.number] = generation
+        self._performer.add(generation, time.monotonic(), generation.digest, self._state)
         good = generation.number if proven else None
         self._state = replace(self._state, good=good, ready=e.Ready(generation.number, False))
         self.post(e.Observed(False))  # any event lets what is ready meet the child that is free
@@ -145,7 +158,7 @@ class Controller:
                 self._group = group
                 while self._state.phase is not Phase.STOPPED:
                     before = self._state
-                    event = await self._mailbox.get()
+                    event = self._first.popleft() if self._first else await self._mailbox.get()
                     await self._turn(event)
                     if self._state != before or not isinstance(event, e.Observed):
                         self._metrics.show(self.status())
@@ -163,13 +176,18 @@ class Controller:
         if isinstance(event, e.Changed):
             self._seen = {**dict(list(self._seen.items())[-_SEEN_KEPT:]), self._state.wanted: time.monotonic()}
         if isinstance(item, _Request) and asked:
-            self._waiters.append((self._state.wanted, item.waiter))
+            self._waiters.append(_Waiter(self._state.wanted, item.waiter))
+        if isinstance(event, (e.Prepared, e.Refused)) and self._state.intake is not Intake.PREPARING:
+            self._preparing.allow_empty = False  # it was meant for what is decided now
         self._note(before, event)
         for action in actions:
             if not await self._perform(action, event, before):
                 break
         self._follow_phase(before)
-        self._answer_waiters(before, event, blamed=any(isinstance(action, e.Blame) for action in actions))
+        blamed = next((action.generation for action in actions if isinstance(action, e.Blame)), None)
+        if isinstance(event, e.Exited) and before.newcomer and self._state.phase is Phase.BACKOFF:
+            self._performer.end_attempt("degraded", self._performer.trouble)
+        self._answer_waiters(before, event, blamed)
 
     async def _perform(self, action: e.Action, event: e.Event, before: State) -> bool:
         """Whether the actions that follow may be performed."""
@@ -177,20 +195,26 @@ class Controller:
             self._start_preparing(action.serial)
             return True
         try:
-            await self._performer.perform(action, event, before, self._state)
+            if not await self._performer.perform(action, event, before, self._state):
+                self._could_not_tell("the child is gone")
+                return False
         except StoreError as error:
             self._journal.say("error", "store.failed", f"{error}; what runs goes on")
             if not isinstance(action, e.Install):
                 self._remember_later(str(error))
             else:
                 self._performer.trouble = str(error)
-                self.post(e.InstallFailed(self._state.epoch, str(error)))
-                asyncio.get_running_loop().call_later(RETRY_INSTALL, self.post, e.Changed())
+                self._could_not_tell(str(error))
                 return False
         if isinstance(action, e.Spawn) and self._performer.child is not None:
             waiting = self._performer.wait_for(self._performer.child, action.incarnation, self._is_leaving)
             self._start_task(waiting, f"child {action.incarnation}")
         return True
+
+    def _could_not_tell(self, problem: str) -> None:
+        """Before anything else is heard, e.g. an exit that the newcomer would be blamed for; and look again later."""
+        self._first.append(e.InstallFailed(self._state.epoch, problem))
+        asyncio.get_running_loop().call_later(RETRY_INSTALL, self.post, e.Changed())
 
     def _remember_later(self, problem: str) -> None:
         if not self._unwritten:
@@ -223,9 +247,8 @@ class Controller:
             outdated = lambda: self._state.wanted != serial  # noqa: E731
             answer = await self._preparing.prepare(snapshot, running, outdated)
             if answer.generation is not None:
-                number = answer.generation.number
-                self._performer.generations[number] = answer.generation
-                self._performer.seen[number] = self._seen.get(serial, time.monotonic())
+                seen = self._seen.get(serial, time.monotonic())
+                self._performer.add(answer.generation, seen, answer.refusal_key, self._state)
             if answer.trouble or answer.ready is not None:
                 self._performer.trouble = answer.trouble
             if answer.generation is not None and answer.generation.number == self._state.current == self._state.good:
@@ -247,8 +270,8 @@ class Controller:
         self._journal.say("debug", "phase", f"{before.phase} -> {state.phase}", **facts)
         if state.phase is Phase.PROBATION:
             self._performer.came_up()
-        childless = state.phase in (Phase.DOWN, Phase.BACKOFF, Phase.STOPPED)
-        self._childless_since = (self._childless_since or time.monotonic()) if childless else None
+        came_up = state.phase in (Phase.PROBATION, Phase.STEADY, Phase.RELOADING, Phase.REVERTING)
+        self._childless_since = None if came_up else self._childless_since or time.monotonic()
 
     def _start_task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         assert self._group is not None
@@ -262,7 +285,7 @@ class Controller:
     def _note(self, before: State, event: e.Event) -> None:
         match event:
             case e.Declined(reason=reason) if before.epoch == event.epoch:
-                self._performer.take_up_what_ran()
+                self._performer.take_up_what_ran(self._state)
                 self._journal.say("error", "reload.declined", f"Fluent Bit declined the reload: {reason}")
             case e.Unresponsive(reason=reason) if before.epoch == event.epoch:
                 what = "start" if before.phase is Phase.STARTING else "reload"
@@ -274,39 +297,40 @@ class Controller:
                 self._journal.say("error", "child.unhealthy", f"the child is not well: {reason}")
 
     def _observed(self, observation: Observation, reading: Reading, baseline: Observation | None) -> None:
+        told = {_gist(warning) for warning in self._performer.reading.warnings} if self._performer.reading else set()
         for warning in reading.warnings:
-            if self._performer.reading is None or warning not in self._performer.reading.warnings:
+            if _gist(warning) not in told:
                 self._journal.say("warning", "output.failing", warning)
         self._performer.observation, self._performer.reading = observation, reading
-        self._performer.baseline = baseline or self._performer.baseline
+        if baseline is not None and not self._state.newcomer:
+            self._performer.baseline = baseline
         self._metrics.observed(observation)
 
-    def _answer_waiters(self, before: State, event: e.Event, *, blamed: bool) -> None:
-        still: list[tuple[int, asyncio.Future[Outcome]]] = []
-        for serial, waiter in self._waiters:
-            if waiter.done():
-                continue
-            outcome = self._outcome(serial, before, event, blamed=blamed)
-            if outcome is None:
-                still.append((serial, waiter))
-            else:
-                waiter.set_result(outcome)
-        self._waiters = still
+    def _answer_waiters(self, before: State, event: e.Event, blamed: int | None) -> None:
+        if isinstance(event, e.Prepared) and event.serial == before.serial:
+            for waiter in self._waiters:
+                if waiter.serial <= event.serial and waiter.generation is None:
+                    waiter.generation = event.ready.generation
+        for waiter in self._waiters:
+            outcome = self._outcome(waiter, before, event, blamed)
+            if outcome is not None and not waiter.future.done():
+                waiter.future.set_result(outcome)
+        self._waiters = [waiter for waiter in self._waiters if not waiter.future.done()]
 
-    def _outcome(self, serial: int, before: State, event: e.Event, *, blamed: bool) -> Outcome | None:
-        """What became of the request `serial`, if that is known by now."""
+    def _outcome(self, waiter: _Waiter, before: State, event: e.Event, blamed: int | None) -> Outcome | None:
+        """What became of the request, if that is known by now."""
         state, trouble = self._state, self._performer.trouble
         if state.phase is Phase.STOPPED:
             return Outcome("degraded", "the supervisor stopped")
-        if state.serial < serial:
+        if blamed is not None and blamed == waiter.generation:
+            return Outcome("reverted", trouble, state.good)
+        if state.serial < waiter.serial or state.intake is Intake.PREPARING:
             return None
-        if isinstance(event, e.Refused) and event.serial >= serial:
+        if isinstance(event, e.Refused) and event.serial >= waiter.serial:
             return Outcome("refused", trouble, state.current)
         if runs_the_newest(self._facts()):
-            settled = isinstance(event, e.Prepared) and state.phase is Phase.STEADY
-            return Outcome("unchanged" if settled else "committed", "", state.current)
-        if blamed:
-            return Outcome("reverted", trouble, state.good)
+            unchanged = isinstance(event, e.Prepared) and before.phase is state.phase
+            return Outcome("unchanged" if unchanged else "committed", "", state.current)
         if isinstance(event, e.Exited) and before.newcomer and state.phase is Phase.BACKOFF:
             return Outcome("degraded", trouble, state.current)
         return None
@@ -341,7 +365,6 @@ class Controller:
             taken_back=(back,) if back is not None else (),
             warnings=performer.reading.warnings if performer.reading is not None else (),
             watch_mode=self._watch_mode(),
-            reverted=bool(performer.taken_back),
             committed_at=performer.committed_at,
         )
 
@@ -358,3 +381,8 @@ class Controller:
         elif self._childless_since is not None and time.monotonic() - self._childless_since > READY_WITHOUT_CHILD:
             self._was_ready = False
         return self._was_ready
+
+
+def _gist(warning: str) -> str:
+    """The warning without the counts in it, which grow from look to look."""
+    return warning.partition(" (")[0]

@@ -22,13 +22,16 @@ from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child
 from supervisor.adapters.store import Store
+from supervisor.controller.preparing import taken_back_finding
 from supervisor.controller.report import changed_members
 from supervisor.controller.watches import Look
 from supervisor.core import events as e
 from supervisor.core.machine import Phase, State
-from supervisor.model import ApplyStatus, Finding, Generation, Observation, ProcessError, Reading, Severity
+from supervisor.model import ApplyStatus, Finding, Generation, Observation, ProcessError, Reading
 
 T = TypeVar("T")
+
+GENERATIONS_KNOWN = 50  # besides those in use
 
 _CAUSES: dict[type[object], str] = {
     e.Exited: "exited",
@@ -66,6 +69,7 @@ class Performer:
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")  # one owner, one thread
         self.generations: dict[int, Generation] = {}
         self.seen: dict[int, float] = {}  # generation → when its change was seen
+        self.refusal_keys: dict[int, str] = {}  # generation → under which it would be refused
         self.child: Child | None = None
         self.look = Look(None, None, Judge(before=None, old_outputs=(), new_outputs=()))
         self._ran: Generation | None = None  # before the latest reload
@@ -78,15 +82,29 @@ class Performer:
         self.committed_at: float | None = None
         self.taken_back: dict[str, Finding] = {}  # by digest of the candidate
 
-    async def perform(self, action: e.Action, event: e.Event, before: State, state: State) -> None:
-        """Raises `StoreError` when the disk refuses; then nothing was told to the child."""
+    def add(self, generation: Generation, seen: float, refusal_key: str, state: State) -> None:
+        """A generation that may be asked for; those of long ago are let go of."""
+        number = generation.number
+        self.generations[number], self.seen[number], self.refusal_keys[number] = generation, seen, refusal_key
+        ready = state.ready.generation if state.ready is not None else None
+        used = {state.current, state.good, state.before, state.after, ready}
+        for old in sorted(self.generations.keys() - used)[:-GENERATIONS_KNOWN]:
+            del self.generations[old]
+            self.seen.pop(old, None)
+            self.refusal_keys.pop(old, None)
+
+    async def perform(self, action: e.Action, event: e.Event, before: State, state: State) -> bool:
+        """Whether what follows may be done: False when the child could not be told, for it is gone.
+
+        Raises `StoreError` when the disk refuses; then nothing was told to the child.
+        """
         match action:
             case e.Install(number):
                 await self.on_disk(lambda: self._store.install(self.generations[number]))
             case e.Spawn(number, incarnation):
                 self._spawn(number, incarnation, before, state)
             case e.Reload(number):
-                await self._reload(number, state)
+                return await self._reload(number, state)
             case e.Stop():
                 self.signal(signal.SIGTERM)
             case e.Kill():
@@ -96,6 +114,7 @@ class Performer:
                 await self._commit(number, state)
             case e.Blame(number, reason):
                 await self._take_back(number, reason, event, state)
+        return True
 
     def signal(self, number: signal.Signals) -> None:
         if self.child is not None:
@@ -129,7 +148,7 @@ class Performer:
         self.restarts += old is not None
         self._metrics.child_started(_start_reason(before, state, first=old is None))
         self._journal.say("info", "child.started", f"Fluent Bit started with generation {number}", pid=child.pid)
-        self.look = self._look_at(child, generation, old)
+        self.look = self._look_at(child, generation, state)
 
     async def wait_for(self, child: Child, incarnation: int, asked: Callable[[], bool]) -> None:
         """Tell when it is gone, and why, in its own last words."""
@@ -148,28 +167,33 @@ class Performer:
             self._remember_child(None)
         self._post(e.Exited(incarnation, reason))
 
-    async def _reload(self, number: int, state: State) -> None:
+    async def _reload(self, number: int, state: State) -> bool:
         child, generation, old = self.child, self.generations[number], self.look.generation
-        if child is None:
-            return  # its exit is in the mailbox already
+        if child is None or not child.alive():
+            return False  # its exit is on its way
         self._make_directories(generation)
         count = await self._fluent_bit.reload_count(old.endpoint) if old is not None else None
         if count is None:
             count = (self.observation.reloads if self.observation is not None else None) or 0
+        look = self._look_at(child, generation, state, count)
+        if not self._fluent_bit.reload(child):
+            return False
         self._begin(generation, "reload", state)
-        self._ran, self.look = old, self._look_at(child, generation, old, count)
+        self._ran, self.look = old, look
         self._journal.say("info", "reload.requested", f"reloading to generation {number}", pid=child.pid)
-        self._fluent_bit.reload(child)
+        return True
 
-    def take_up_what_ran(self) -> None:
+    def take_up_what_ran(self, state: State) -> None:
         """The reload was declined: what ran before it still runs, and answers where it did."""
         if self.child is not None and self._ran is not None:
-            self.look = self._look_at(self.child, self._ran, self._ran)
+            self.look = self._look_at(self.child, self._ran, state)
 
-    def _look_at(self, child: Child, generation: Generation, old: Generation | None, count: int = 0) -> Look:
+    def _look_at(self, child: Child, generation: Generation, state: State, count: int = 0) -> Look:
+        """Health is compared with what was good, also when a newcomer takes the place of a newcomer."""
+        good = self.generations.get(state.good or 0)
         judge = Judge(
-            before=self.baseline if old is not None else None,
-            old_outputs=old.outputs if old is not None else (),
+            before=self.baseline if good is not None else None,
+            old_outputs=good.outputs if good is not None else (),
             new_outputs=generation.outputs,
         )
         return Look(child, generation, judge, mark=child.stderr_mark(), count=count)
@@ -182,9 +206,13 @@ class Performer:
     # --- the attempt ------------------------------------------------------------------------------------------
 
     def _begin(self, generation: Generation, method: str, state: State) -> None:
+        attempt = self.attempt
+        if attempt is not None and attempt.status.outcome == "applying":
+            if attempt.status.generation == generation.number:
+                return  # the same once more: a start after a start that failed, a restart after a reload that hung
+            self.end_attempt("superseded", f"generation {generation.number} took its place")
         if generation.number == state.good:
             return  # going back, or coming up again: no attempt at anything new
-        self.end_attempt("superseded", "a newer change took its place")
         began = self.seen.get(generation.number, time.monotonic())
         self.attempt = Attempt(ApplyStatus(generation.number, method, "applying", "", time.time(), 0.0), began)
 
@@ -209,9 +237,6 @@ class Performer:
         self.taken_back.clear()
         self.trouble, self.committed_at = "", time.time()
         self._journal.say("info", "generation.committed", f"generation {number} is good", digest=generation.digest[:12])
-        kept = {number, state.current, state.ready.generation if state.ready else None}
-        self.generations = {n: g for n, g in self.generations.items() if n >= number or n in kept}
-        self.seen = {n: at for n, at in self.seen.items() if n in self.generations}
         await self.on_disk(lambda: self._store.commit(number))
 
     async def _take_back(self, number: int, reason: str, event: e.Event, state: State) -> None:
@@ -221,12 +246,11 @@ class Performer:
         self._metrics.reverted(_CAUSES.get(type(event), "unhealthy"))
         who = ", ".join(changed) or "only what is referred to, or settings"
         message = f"generation {number} was tried and taken back: {reason}; changed were: {who}"
-        snippet = changed[0] if len(changed) == 1 else ""
-        finding = Finding(Severity.ERROR, "taken-back", message, "it is tried again as soon as it changes", snippet)
-        self.taken_back = {generation.digest: finding}
+        self.taken_back = {generation.digest: taken_back_finding(message, changed)}
         self.trouble = message
         self._journal.say("error", "generation.reverted", message, generation=number, back_to=state.good)
-        await self.on_disk(lambda: self._store.refuse(generation.digest, message))
+        key = self.refusal_keys.get(number, generation.digest)
+        await self.on_disk(lambda: self._store.refuse(key, message))
 
 
 def _start_reason(before: State, state: State, *, first: bool) -> str:

@@ -6,14 +6,16 @@ Asks for a judgement, asks again when there was no answer, and has an accepted c
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.store import Store
+from supervisor.controller.report import changed_members
 from supervisor.core import events as e
 from supervisor.core.assemble import Assembled
 from supervisor.model import (
@@ -39,6 +41,8 @@ class Answer:
     ready: e.Ready | None  # None: refused
     generation: Generation | None = None
     trouble: str = ""
+    refusal_key: str = ""  # under which it would be remembered if it proves unhealthy
+    outdated: bool = False  # no answer at all: something newer is wanted
 
 
 class Preparing:
@@ -52,10 +56,11 @@ class Preparing:
         store: Store,
         on_disk: Callable[[Callable[[], Any]], Awaitable[Any]],
         made_by: str,
+        other_outputs: bool,
         journal: Journal,
         metrics: Metrics,
     ) -> None:
-        self._restart_always = restart_always
+        self._restart_always, self._other_outputs = restart_always, other_outputs
         self._judgement, self._store, self._on_disk, self._made_by = judgement, store, on_disk, made_by
         self._journal, self._metrics = journal, metrics
         self.judged: Judged | None = None  # the newest
@@ -65,10 +70,9 @@ class Preparing:
 
     async def prepare(self, snapshot: Snapshot, running: Generation | None, outdated: Callable[[], bool]) -> Answer:
         """The answer for `snapshot`. While there is none, it is asked for again, until something newer is wanted."""
-        allow_empty, self.allow_empty = self.allow_empty, False
         pause = RETRY_FIRST
         while True:
-            answer = await self._try(snapshot, running, allow_empty)
+            answer = await self._try(snapshot, running)
             self.unanswered = answer.reason if isinstance(answer, Inconclusive) else ""
             if not isinstance(answer, Inconclusive):
                 return answer
@@ -77,13 +81,15 @@ class Preparing:
             end = time.monotonic() + pause
             while time.monotonic() < end:
                 if outdated():
-                    return Answer(None, trouble=f"no answer before something newer came: {answer.reason}")
+                    return Answer(
+                        None, trouble=f"no answer before something newer came: {answer.reason}", outdated=True
+                    )
                 await asyncio.sleep(_STEP)
             pause = min(RETRY_CAP, pause * 2)
 
-    async def _try(self, snapshot: Snapshot, running: Generation | None, allow_empty: bool) -> Answer | Inconclusive:
+    async def _try(self, snapshot: Snapshot, running: Generation | None) -> Answer | Inconclusive:
         began = time.monotonic()
-        judged = await self._judgement.judge(snapshot, veto=lambda found: self._veto(found, running, allow_empty))
+        judged = await self._judgement.judge(snapshot, veto=lambda found: self._veto(found, running))
         seconds = time.monotonic() - began
         if isinstance(judged.verdict, Inconclusive):
             if not judged.verdict.crashed or judged.candidate is None:
@@ -100,19 +106,25 @@ class Preparing:
         if judged.candidate.idle:
             self._tell(with_paths(judged.findings, snapshot))
             return Answer(e.Ready(None, False))
-        if taken_back := self._store.memory.refused.get(judged.candidate.digest):
+        key = self._store.refusal_key(judged.candidate, self._made_by, os.environ)
+        if taken_back := self._store.memory.refused.get(key):
+            finding = taken_back_finding(taken_back, changed_members(running, judged.candidate))
+            self.judged = replace(judged, verdict=Rejected((finding,)), findings=(*judged.findings, finding))
             return Answer(None, trouble=taken_back)
         self._tell(with_paths(judged.findings, snapshot))
         try:
-            generation = await self._on_disk(lambda: self._generation(judged.candidate, snapshot))
+            generation = await self._on_disk(lambda: self._generation(judged.candidate, snapshot, running))
         except StoreError as error:
             return Inconclusive(f"{error}; what runs goes on")
-        return Answer(e.Ready(generation.number, self._needs_restart(generation, running)), generation)
+        ready = e.Ready(generation.number, self._needs_restart(generation, running))
+        return Answer(ready, generation, refusal_key=key)
 
-    def _generation(self, candidate: Candidate | None, snapshot: Snapshot) -> Generation:
+    def _generation(self, candidate: Candidate | None, snapshot: Snapshot, running: Generation | None) -> Generation:
+        """A new one, unless it is what runs or what is good: an older one may be pruned at any moment."""
         assert candidate is not None
         known = self._store.find(candidate.digest)
-        if known is not None and known.made_by == self._made_by:
+        in_use = {self._store.memory.good, running.number if running is not None else None}
+        if known is not None and known.number in in_use and known.made_by == self._made_by:
             return known
         return self._store.keep_candidate(candidate, snapshot, self._made_by)
 
@@ -121,10 +133,12 @@ class Preparing:
             return True
         return running is not None and running.restart_key != generation.restart_key
 
-    def _veto(self, found: Assembled, running: Generation | None, allow_empty: bool) -> Finding | None:
+    def _veto(self, found: Assembled, running: Generation | None) -> Finding | None:
         """A pipeline that would lose its last output waits until somebody says that this is meant."""
         candidate = found.candidate
-        if candidate is None or candidate.outputs or allow_empty or running is None or not running.outputs:
+        if candidate is None or candidate.outputs or running is None or not running.outputs:
+            return None
+        if self.allow_empty or self._other_outputs:
             return None
         message = "with this change the whole pipeline would have no output any more; what runs goes on"
         hint = "if that is meant: fluent-bit-supervisor reload --allow-empty"
@@ -146,6 +160,12 @@ class Preparing:
                 event = "candidate.refused" if finding.severity is Severity.ERROR else "candidate.warning"
                 facts = {"rule": finding.rule, "snippet": finding.snippet or None, "line": finding.line}
                 self._journal.say(finding.severity.value, event, sentence(finding), **facts)
+
+
+def taken_back_finding(reason: str, changed: Sequence[str]) -> Finding:
+    """What is told to the author of what was tried and undone; to the one, if only one snippet changed."""
+    snippet = changed[0] if len(changed) == 1 else ""
+    return Finding(Severity.ERROR, "taken-back", reason, "it is tried again as soon as it changes", snippet)
 
 
 def sentence(finding: Finding) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from supervisor.core.machine import Intake, Phase, State
 from supervisor.model import (
     ApplyStatus,
+    Candidate,
     ChildStatus,
     Finding,
     Generation,
@@ -40,7 +41,6 @@ class Facts:
     taken_back: tuple[Finding, ...]  # what run time said about the newest candidate
     warnings: tuple[str, ...]
     watch_mode: str
-    reverted: bool
     committed_at: float | None
 
 
@@ -67,7 +67,7 @@ def status_of(facts: Facts) -> Status:
         tenants=tuple(sorted({s.tenant for s in facts.snapshot.snippets if s.tenant})) if facts.snapshot else (),
         warnings=facts.warnings + (facts.snapshot.alarms if facts.snapshot else ()),
         watch_mode=facts.watch_mode,
-        reverted=facts.reverted,
+        reverted=bool(facts.taken_back) or any(finding.rule == "taken-back" for finding in findings),
         committed_at=facts.committed_at,
     )
 
@@ -96,8 +96,8 @@ def all_findings(facts: Facts) -> tuple[Finding, ...]:
     return in_order(with_paths((*facts.judged.findings, *facts.taken_back), facts.snapshot))
 
 
-def changed_members(old: Generation | None, new: Generation | None) -> tuple[str, ...]:
-    """Names of the snippets in which two generations differ."""
+def changed_members(old: Generation | None, new: Generation | Candidate | None) -> tuple[str, ...]:
+    """Names of the snippets in which the two differ."""
     before = dict(old.members) if old else {}
     after = dict(new.members) if new else {}
     return tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -34,6 +33,7 @@ from supervisor.model import (
     Needed,
     Node,
     OutputInstance,
+    Reference,
     RenderedFile,
     Scalar,
     Section,
@@ -100,6 +100,7 @@ def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
     bench.findings += service.findings
     names = frozenset(frame.environment) | frozenset(known) | frozenset(snapshot.secrets)
     bench.findings += [weigh(finding, _trust_of(snapshot, finding)) for finding in lint_whole(located, names)]
+    bench.findings += _unusable_secrets(bench, located)
     if without_output(located) and not frame.pipeline:
         bench.findings.append(_no_output(located))
     left_out = frozenset(finding.snippet for finding in kept_out)
@@ -180,13 +181,36 @@ def _variables(bench: _Assembly, located: list[Located]) -> Iterator[tuple[str, 
     """What goes into `env:`: secrets that the text names, then what the text itself sets, in order."""
     named = {name for place in located for entry in place.section.entries for name, _, _ in variables_of(entry.value)}
     for name, secret in sorted(bench.snapshot.secrets.items()):
-        if name in named and secret.digest is not None and not secret.problem:
+        if name in named and _is_usable(secret) and secret.digest is not None:
             bench.watched[secret.path] = secret.digest
             yield "", Entry(name, Group((Entry("uri", Scalar(f"file://{secret.path}", 0), 0),), 0), 0)
     for place in located:
         if place.section.kind is Kind.ENV:
             for entry in _resolved(bench, place).entries:
                 yield place.snippet.name, entry
+
+
+def _is_usable(secret: Reference) -> bool:
+    """Whether its file may be named. One that cannot be read just now stays what it was."""
+    return secret.digest is not None and (not secret.problem or secret.problem.startswith("cannot be read"))
+
+
+def _unusable_secrets(bench: _Assembly, located: list[Located]) -> Iterator[Finding]:
+    """A secret that is gone, empty or half-written would reach its user as an empty text, in silence."""
+    bad = {
+        name: secret
+        for name, secret in bench.snapshot.secrets.items()
+        if not _is_usable(secret) and name not in bench.frame.environment
+    }
+    for place in located if bad else ():
+        for entry in place.section.entries:
+            for name, _default, line in variables_of(entry.value):
+                if name in bad:
+                    message = f"the secret {name} cannot be used: {bad[name].path} {bad[name].problem}"
+                    hint = "put the value into the file, or remove what refers to it"
+                    snippet = place.snippet
+                    found = Finding(Severity.ERROR, "secret-unusable", message, hint, snippet.name, snippet.path, line)
+                    yield weigh(found, snippet.trust)
 
 
 def _set_values(env: list[tuple[str, Entry]], environment: Mapping[str, str]) -> dict[str, str]:
@@ -224,7 +248,7 @@ def _conf_dir(bench: _Assembly, snippet: Snippet) -> str:
 
 
 def _place(bench: _Assembly, wanted: Wanted) -> str:
-    for candidate in wanted.candidates:
+    for candidate in map(posixpath.normpath, wanted.candidates):
         reference = bench.snapshot.references.get(candidate)
         if reference is None or reference.digest is None:
             continue
@@ -320,25 +344,23 @@ def _restart_key(service: Service, frame: Frame) -> str:
 
 
 def _outputs(located: list[Located], frame: Frame) -> Iterator[OutputInstance]:
-    """The outputs under the names that Fluent Bit gives them: the alias, else PLUGIN.N counted in load order.
+    """The outputs under the names that Fluent Bit gives them: the alias, else PLUGIN.N.
 
-    Those of the command line are counted first (5.1.1).
+    N counts all outputs, whatever their plugin, in load order; those of the command line come first (5.1.1).
     """
-    count = Counter(_outputs_of_arguments(frame.arguments))
+    number = outputs_of_arguments(frame.arguments)
     for place in located:
         if place.section.kind is Kind.OUTPUT:
             plugin, alias = place.section.get("name"), place.section.get("alias")
-            plugin_name = plugin.text.lower() if plugin else "?"
-            name = alias.text if alias else f"{plugin_name}.{count[plugin_name]}"
-            count[plugin_name] += 1
+            name = alias.text if alias else f"{plugin.text.lower() if plugin else '?'}.{number}"
+            number += 1
             fingerprint = hashlib.sha256(_text_of(place.section).encode("utf-8", "surrogateescape")).hexdigest()
             yield OutputInstance(name, place.snippet.name, fingerprint)
 
 
-def _outputs_of_arguments(arguments: tuple[str, ...]) -> Iterator[str]:
-    for number, argument in enumerate(arguments):
-        if argument in ("-o", "--output") and number + 1 < len(arguments):
-            yield arguments[number + 1].lower()
+def outputs_of_arguments(arguments: tuple[str, ...]) -> int:
+    """How many outputs the command line has."""
+    return sum(argument in ("-o", "--output") or argument.startswith("--output=") for argument in arguments)
 
 
 def _text_of(section: Section) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from supervisor.config.parse import parse
-from supervisor.model import Candidate, Entry, Finding, Kind, Origin, RenderedFile, Scalar, Section
+from supervisor.model import Candidate, Entry, Finding, Kind, Origin, RenderedFile, Section
 
 _PLUGIN_KINDS = {Kind.INPUT, Kind.FILTER, Kind.OUTPUT, Kind.CUSTOM}
 _UNKNOWN_PLUGIN = re.compile(r"section '(?P<plugin>[^']*)' tried to instance a plugin name that doesn't exist")
@@ -62,7 +62,7 @@ def _by_words(message: str, candidate: Candidate) -> Origin | None:
     if found is not None:
         places = set(_places(candidate, found["plugin"], found.groupdict().get("key")))
     elif (found := _NO_MATCH.search(message)) is not None:
-        filters = list(_sections(candidate, Kind.FILTER, found["plugin"]))
+        filters = list(_sections(candidate, Kind.FILTER, None))  # numbered all together, whatever their plugin
         number = int(found["number"])
         places = {_origin(*filters[number], None)} if number < len(filters) else set()
     else:
@@ -78,13 +78,17 @@ def _places(candidate: Candidate, plugin: str, key: str | None) -> Iterator[Orig
                     yield _origin(file, section, entry)
 
 
-def _sections(candidate: Candidate, kind: Kind, plugin: str) -> Iterator[tuple[RenderedFile, Section]]:
+def _sections(candidate: Candidate, kind: Kind, plugin: str | None) -> Iterator[tuple[RenderedFile, Section]]:
     for file in candidate.files:
         document = parse(file.text.encode("utf-8", "surrogateescape"), file.name).document
         for section in document.sections if document is not None else ():
             name = section.get("name")
-            if section.kind is kind and isinstance(name, Scalar) and name.text.lower() == plugin.lower():
+            if section.kind is kind and (plugin is None or (name is not None and _same(name.text, plugin))):
                 yield file, section
+
+
+def _same(name: str, plugin: str) -> bool:
+    return name.lower() == plugin.lower()
 
 
 def _origin(file: RenderedFile, section: Section, entry: Entry | None) -> Origin | None:

@@ -261,11 +261,16 @@ def _exited(state: State, reason: str) -> Step:
 
 
 def _install_failed(state: State) -> Step:
-    """The disk refused. A child that runs is left alone; one that is to start waits for a better moment."""
-    if state.phase is Phase.STARTING:
-        return _back_off(state)
-    phase = Phase.STEADY if state.before == state.good else Phase.PROBATION
-    return _enter(state, phase, current=state.before, before=None), ()
+    """It could not be put in place, or the child could not be told: what runs goes on, and nobody is blamed."""
+    match state.phase:
+        case Phase.STARTING:
+            return _back_off(state)
+        case Phase.RELOADING:
+            phase = Phase.STEADY if state.before == state.good else Phase.PROBATION
+            return _enter(state, phase, current=state.before, before=None), ()
+        case Phase.REVERTING:  # what runs is not well: better a start from good as soon as the disk allows it
+            return _replace_child(state, state.good, before=None)
+    return state, ()  # after a declined reload: what ran runs on, and is installed anew before its next start
 
 
 def _progress(state: State, event: Event) -> Step:
@@ -303,8 +308,10 @@ def _progress(state: State, event: Event) -> Step:
 
 def _passed(state: State) -> Step:
     newcomer, current = state.newcomer, state.current
+    if current is None:
+        return state, ()
     state = _enter(state, Phase.STEADY, good=current, attempt=0, restart_back=False)
-    return state, (Commit(current),) if newcomer and current is not None else ()
+    return state, (Commit(current),) if newcomer else ()
 
 
 def _declined(state: State, reason: str) -> Step:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,25 @@ def test_good_and_refused_are_remembered_over_a_restart(store: Store) -> None:
     assert memory.refused == {"0123": "it died"}
 
 
+def test_what_was_cleared_away_cannot_be_installed(store: Store) -> None:
+    generation = store.keep_candidate(make_candidate("one"), make_snapshot({}), "v1")
+    shutil.rmtree(generation.path)
+
+    with pytest.raises(StoreError, match="No such file"):
+        store.install(generation)
+
+
+def test_a_refusal_is_about_the_values_of_variables_too(store: Store) -> None:
+    candidate = replace(make_candidate("one"), variables=frozenset({"RX"}))
+
+    keys = {store.refusal_key(candidate, "v1", {"RX": value, "OTHER": value}) for value in ("(", "x")}
+    same = {store.refusal_key(candidate, "v1", {"RX": "(", "OTHER": value}) for value in ("1", "2")}
+
+    assert len(keys) == 2
+    assert len(same) == 1
+    assert store.refusal_key(candidate, "v2", {"RX": "("}) not in keys
+
+
 def test_numbers_are_never_given_twice(store: Store) -> None:
     first = store.keep_candidate(make_candidate("one"), make_snapshot({}), "v1")
 
@@ -83,9 +104,10 @@ def test_numbers_are_never_given_twice(store: Store) -> None:
 
 
 def test_old_generations_are_pruned_but_never_good_or_current(store: Store) -> None:
-    generations = [store.keep_candidate(make_candidate(f"{n}"), make_snapshot({}), "v1") for n in range(6)]
-    store.install(generations[0])
-    store.commit(generations[5].number)
+    first = store.keep_candidate(make_candidate("0"), make_snapshot({}), "v1")
+    store.install(first)
+    generations = [store.keep_candidate(make_candidate(f"{n}"), make_snapshot({}), "v1") for n in range(1, 6)]
+    store.commit(generations[-1].number)
 
     left = sorted(p.name for p in Path(store.directory, "generations").iterdir())
 

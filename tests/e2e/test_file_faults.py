@@ -568,23 +568,27 @@ def test_a_secret_that_rotates_goes_live_by_reload_and_is_never_said(tmp_path: P
 
 
 @pytest.mark.real
-def test_a_secret_that_is_gone_stops_nothing(tmp_path: Path, real: str) -> None:
-    secrets = tmp_path / "secrets" / "platform"
-    secrets.mkdir(parents=True)
-    (secrets / "TOKEN").write_text("first-s3cret\n")
-    with_token = "  filters:\n    - name: modify\n      match: a\n      add: token ${TOKEN}\n  outputs:"
-    text = ONE.replace("  outputs:", with_token)
+@pytest.mark.parametrize("emptied", [True, False], ids=["empty", "gone"])
+def test_a_secret_without_a_value_is_named_on_the_line_that_uses_it(tmp_path: Path, real: str, emptied: bool) -> None:
+    secret = tmp_path / "secrets" / "platform" / "TOKEN"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("first-s3cret\n")
+    text = ONE.replace("      rate: 10\n", '      rate: 10\n      metadata: \'{"token":"${TOKEN}"}\'\n')
     with Running(tmp_path, real, "--secrets-directory", str(tmp_path / "secrets"), settings=PROMPT) as supervisor:
         supervisor.save("a.yaml", text)
-        supervisor.until_live("a.yaml", text)
+        assert not supervisor.until_live("a.yaml", text)["findings"]
 
-        (secrets / "TOKEN").unlink()
-        status = supervisor.until(lambda status: [one for one in status["findings"] if one["rule"] == "unset-variable"])
+        secret.write_text("") if emptied else secret.unlink()
+        status = supervisor.until(lambda status: status["findings"] and status["in_sync"])
         until_flows(supervisor, "one")
 
         (said,) = status["findings"]
-        assert (said["snippet"], said["line"]) == ("platform/a.yaml", 14)
+        assert (said["rule"], said["snippet"]) == ("unset-variable", "platform/a.yaml")
+        assert text.splitlines()[said["line"] - 1].strip().startswith("metadata")
         assert "TOKEN" in said["message"]
+
+        secret.write_text("second-s3cret\n")
+        supervisor.until(lambda status: not status["findings"] and status["in_sync"])
 
 
 @pytest.mark.real

@@ -126,7 +126,8 @@ def test_a_killed_child_comes_back_with_what_it_ran_and_not_with_what_was_refuse
         supervisor.save("a.yaml", "pipeline: [broken\n")
         supervisor.until_refused()
 
-        for number, words in ((signal.SIGKILL, "killed by SIGKILL (9)"), (signal.SIGABRT, "killed by SIGABRT (6)")):
+        fault = "SIGSEGV (11)" if is_double(fluent_bit) else "SIGABRT (6)"  # the real one aborts itself then
+        for number, words in ((signal.SIGKILL, "killed by SIGKILL (9)"), (signal.SIGSEGV, f"killed by {fault}")):
             pid, restarts = supervisor.status()["child"]["pid"], supervisor.status()["child"]["restarts"]
             os.kill(pid, number)
             after = supervisor.until(

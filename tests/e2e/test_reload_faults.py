@@ -89,7 +89,7 @@ def test_a_child_that_dies_in_a_reload_comes_back_with_what_was_good(tmp_path: P
         before = supervisor.status()
         lose(supervisor, target)
         supervisor.save("a.yaml", old.replace("one", "two"))
-        supervisor.until(lambda s: s["phase"] == "reloading")
+        supervisor.until(lambda s: s["phase"] == "reloading" and s["last_apply"]["outcome"] == "applying")
 
         os.kill(before["child"]["pid"], signal.SIGKILL)
         after = supervisor.until(lambda s: s["phase"] == "steady", 40)

@@ -187,6 +187,24 @@ class TestReferences:
 
         assert built(one).digest != built(two).digest
 
+    @pytest.mark.parametrize("problem", ["is gone", "is empty", "is still being written"])
+    def test_a_secret_that_cannot_be_used_is_an_error_of_its_user(self, problem: str) -> None:
+        text = "[INPUT]\n    name dummy\n    tag ${T}\n"
+        snapshot = replace(make_snapshot({"a.conf": text}), secrets={"T": Reference("/s/T", None, problem=problem)})
+
+        assembled = assemble(snapshot, make_frame())
+
+        told = [finding for finding in assembled.findings if finding.rule == "secret-unusable"]
+        assert [(finding.line, finding.severity) for finding in told] == [(3, Severity.ERROR)]
+        assert problem in told[0].message
+
+    def test_a_secret_that_cannot_be_read_just_now_stays_what_it_was(self) -> None:
+        text = "[INPUT]\n    name dummy\n    tag ${T}\n"
+        one = replace(make_snapshot({"a.conf": text}), secrets={"T": Reference("/s/T", "1")})
+        two = replace(one, secrets={"T": Reference("/s/T", "1", problem="cannot be read: Input/output error")})
+
+        assert built(one).digest == built(two).digest
+
     def test_a_changed_script_is_another_candidate_and_is_copied(self) -> None:
         text = "[INPUT]\n    name dummy\n[FILTER]\n    name lua\n    match *\n    script a.lua\n    call f\n"
 
@@ -202,13 +220,13 @@ class TestReferences:
 
 
 def test_outputs_are_named_as_the_metrics_will_name_them() -> None:
-    text = PIPELINE + "[OUTPUT]\n    name null\n    match *\n[OUTPUT]\n    name null\n    match *\n    alias mine\n"
+    text = PIPELINE + "[OUTPUT]\n    name http\n    match *\n[OUTPUT]\n    name null\n    match *\n    alias mine\n"
 
     names = [output.name for output in built(make_snapshot({"a.conf": text})).outputs]
     beside = [output.name for output in built(make_snapshot({"a.conf": text}), arguments=("-o", "null")).outputs]
 
-    assert names == ["null.0", "null.1", "mine"]
-    assert beside == ["null.1", "null.2", "mine"]
+    assert names == ["null.0", "http.1", "mine"]
+    assert beside == ["null.1", "http.2", "mine"]
 
 
 def test_a_text_that_cannot_be_parsed_gives_no_candidate_whoever_wrote_it() -> None:

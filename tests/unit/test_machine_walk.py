@@ -28,6 +28,7 @@ class World:
     disk: int | None = None  # where `current` points
     asked: int | None = None  # a reload is under way to this one
     doomed: bool = False  # TERM or KILL was sent
+    stale: bool = False  # the disk refused: `disk` does not say what runs
     deaf: bool = False  # a reload was declined a moment ago: signals are swallowed
 
 
@@ -45,7 +46,7 @@ def answers(state: State, world: World) -> Iterator[tuple[e.Event, World]]:
             for restart in (False, True):
                 yield e.Prepared(state.serial, e.Ready(number, restart)), world
     if world.alive:
-        yield e.Exited(state.incarnation), World(disk=world.disk)
+        yield e.Exited(state.incarnation), World(disk=world.disk, stale=world.stale)
     match state.phase:
         case Phase.STARTING:
             yield e.Started(state.incarnation), world
@@ -85,7 +86,7 @@ def perform(before: State, after: State, world: World, actions: tuple[e.Action, 
         match action:
             case e.Install(number):
                 assert number in GENERATIONS
-                world = replace(world, disk=number)
+                world = replace(world, disk=number, stale=False)
             case e.Spawn(number, incarnation):
                 assert not world.alive, "never two children"
                 assert world.disk == number, "the disk says what is spawned"
@@ -121,7 +122,8 @@ def check(state: State, world: World) -> None:
     gone = state.phase in (Phase.DOWN, Phase.BACKOFF, Phase.STOPPED)
     assert gone != world.alive, "the phase tells whether there is a child"
     if state.phase is Phase.STEADY:
-        assert state.current == state.good == world.runs == world.disk
+        assert state.current == state.good == world.runs
+        assert world.stale or world.disk == world.runs
     if state.phase is Phase.PROBATION:
         assert state.current == world.runs
     if state.phase in (Phase.STEADY, Phase.DOWN, Phase.BACKOFF) and not state.cooling:
@@ -158,12 +160,11 @@ def successors(stepper: Stepper, state: State, world: World) -> Iterator[tuple[e
     for event, said in answers(state, world):
         after, actions = stepper(state, event)
         yield event, after, perform(state, after, said, actions)
-        if any(isinstance(action, e.Install) for action in actions):  # the disk may refuse at that very moment
-            kept = tuple(a for a in actions if not isinstance(a, e.Install | e.Spawn | e.Reload))
-            failed = perform(state, after, said, kept)
-            if after.phase in (Phase.STARTING, Phase.RELOADING, Phase.REVERTING):
+        for number, action in enumerate(actions):
+            if isinstance(action, e.Install):  # the disk may refuse at that very moment: nothing after it is done
+                failed = replace(perform(state, after, said, actions[:number]), stale=True)
                 refused, more = stepper(after, e.InstallFailed(after.epoch))
-                yield event, refused, perform(after, refused, replace(failed, disk=said.disk), more)
+                yield event, refused, perform(after, refused, failed, more)
 
 
 def walk(stepper: Stepper) -> dict[Node, set[Node]]:
@@ -179,6 +180,7 @@ def walk(stepper: Stepper) -> dict[Node, set[Node]]:
             assert stepper(state, stranger) == (state, ()), f"{stranger} is none of our business in {state}"
         for _event, after, after_world in successors(stepper, state, world):
             check(after, after_world)
+            assert after.good is not None or state.good is None, "good is never forgotten"
             if after.good != state.good:
                 assert state.phase is Phase.PROBATION, "good is only ever replaced by what was proven"
                 assert after.good == state.current

@@ -104,8 +104,10 @@ class Child:
             if known is None or known[1] != _target(known[0]):
                 links = _listeners(self.pid, port)
                 known = next((each for each in _descriptors(self.pid) if each[1] in links), None) if links else None
-        except OSError:
+        except PermissionError:
             return None
+        except OSError:  # it is ending at this very moment; or there is no /proc at all
+            return False if os.path.exists("/proc/self") else None
         if known is None:
             return False
         self._sockets[port] = known

@@ -25,6 +25,7 @@ from supervisor.config.paths import REREAD_KINDS, Wanted, wanted
 from supervisor.model import Document, Group, Node, Reference, Scalar, Snippet, Trust
 
 ROTATING = "rotating"
+WRITING = "is still being written"
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_][A-Za-z0-9_.-]*?)(?::-[^}]*)?\}")
 
 
@@ -49,9 +50,12 @@ class ReferenceReader:
         self._needs: dict[tuple[str, str, str], Needs] = {}
         self._fresh: dict[tuple[str, str, str], Needs] = {}
         self._visited: set[str] = set()
+        self._once_there: set[str] = set()  # platform secrets that were read at some time
 
     def seed(self, reference: Reference) -> None:
         if reference.digest is not None:
+            if os.path.dirname(reference.path) == os.path.join(self._secrets, "platform"):
+                self._once_there.add(reference.path)
             seen = Seen(reference.content or b"", reference.digest)
             self._held.setdefault(reference.path, Held(seen))
 
@@ -123,7 +127,7 @@ class ReferenceReader:
             case None | Trouble.MISSING:
                 held.take(seen, tick, rules, notes, looked_at)
                 if held.accepted is None:
-                    return None, "is not there" if seen.trouble else "is still being written"
+                    return None, "is not there" if seen.trouble else WRITING
                 return held.accepted, held.accepted.detail
             case Trouble.UNREADABLE if held.accepted is not None:
                 notes.alarms.append(f"{shown(path)} cannot be read ({seen.detail}); what was read last stays")
@@ -137,8 +141,14 @@ class ReferenceReader:
 
     def platform_secret(self, name: str, files: Round, tick: Tick, rules: Rules, notes: Notes) -> Reference | None:
         """None: there is no such file, so the variable comes from the environment."""
-        reference = self._secret(os.path.join(self._secrets, "platform", name), files, tick, rules, notes)
-        return None if reference.digest is None and reference.problem == "is not there" else reference
+        path = os.path.join(self._secrets, "platform", name)
+        reference = self._secret(path, files, tick, rules, notes)
+        if reference.problem == WRITING:
+            notes.moving = True  # worth waiting for: without it the variable would be empty
+        if reference.digest is None and reference.problem == "is not there":
+            return Reference(path, None, problem="is gone") if path in self._once_there else None
+        self._once_there.add(path)
+        return reference
 
     def _secret(self, path: str, files: Round, tick: Tick, rules: Rules, notes: Notes) -> Reference:
         directory = os.path.dirname(path)

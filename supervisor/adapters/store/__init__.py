@@ -4,6 +4,6 @@
 """
 
 from supervisor.adapters.store.directory import OWNED, Memory, Store
-from supervisor.adapters.store.files import lay_out, usable_directory
+from supervisor.adapters.store.files import lay_out, take_lock, usable_directory
 
-__all__ = ["OWNED", "Memory", "Store", "lay_out", "usable_directory"]
+__all__ = ["OWNED", "Memory", "Store", "lay_out", "take_lock", "usable_directory"]

@@ -13,8 +13,8 @@ do its work raises `StoreError` and has changed nothing that was named before.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from supervisor.adapters.store.files import compact, contents, explained, flush_directory, link, write
+from supervisor.adapters.store.files import compact, contents, explained, flush_directory, link, take_lock, write
 from supervisor.adapters.store.format import (
     STATE_VERSION,
     generation_from_json,
@@ -46,7 +46,7 @@ class Memory:
 
     sequence: int = 0  # highest generation number ever given
     good: int | None = None
-    refused: Mapping[str, str] = field(default_factory=dict)  # digest of a candidate → why it was taken back
+    refused: Mapping[str, str] = field(default_factory=dict)  # `refusal_key` → why it was taken back
 
 
 REFUSED_KEPT = 200
@@ -62,6 +62,7 @@ class Store:
         self.memory = Memory()
         self.remarks: tuple[str, ...] = ()  # what `load` had to set aside, for the log
         self._lock: int | None = None
+        self._key = b""
 
     # --- opening ---------------------------------------------------------------------------------------------
 
@@ -70,14 +71,8 @@ class Store:
         with explained(f"cannot use the state directory {self.directory}"):
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._generations.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        self._lock = descriptor
-        return True
+        self._lock = take_lock(str(self.directory / "lock"))
+        return self._lock is not None
 
     def unlock(self) -> None:
         if self._lock is not None:
@@ -204,6 +199,7 @@ class Store:
                 raise
             flush_directory(self._generations)
         self.memory = replace(self.memory, sequence=number)
+        self._prune()
         return generation
 
     def _fill(
@@ -241,6 +237,7 @@ class Store:
             if os.readlink(link) == target:
                 return
         with explained(f"cannot make generation {generation.number} current below {self.directory}"):
+            os.stat(os.path.join(generation.path, MANIFEST))  # it may have been pruned, or somebody cleared it away
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(beside)
             os.symlink(target, beside)
@@ -266,21 +263,23 @@ class Store:
         with explained(f"cannot write below {self.directory}"):
             self.save()
 
-    def refuse(self, digest: str, reason: str) -> None:
-        """Keep a candidate out until it changes, also over restarts."""
-        refused = {**self.memory.refused, digest: reason}
+    def refusal_key(self, candidate: Candidate, made_by: str, environment: Mapping[str, str]) -> str:
+        """What a refusal is about: the candidate, the binary, and the values of the variables that it names.
+
+        Keyed, so that it tells nothing of the values.
+        """
+        values = sorted((name, environment.get(name)) for name in candidate.variables)
+        told = repr((candidate.digest, made_by, values)).encode("utf-8", "surrogateescape")
+        return hmac.new(self.secret_key(), told, hashlib.sha256).hexdigest()
+
+    def refuse(self, key: str, reason: str) -> None:
+        """Keep a candidate out until something about it changes, also over restarts."""
+        refused = {**self.memory.refused, key: reason}
         while len(refused) > REFUSED_KEPT:
             refused.pop(next(iter(refused)))
         self.memory = replace(self.memory, refused=refused)
         with explained(f"cannot remember what was refused below {self.directory}"):
             self.save()
-
-    def forgive(self) -> None:
-        """Forget what was refused: somebody asked for another try."""
-        if self.memory.refused:
-            self.memory = replace(self.memory, refused={})
-            with explained(f"cannot write below {self.directory}"):
-                self.save()
 
     def save(self) -> None:
         body = {"sequence": self.memory.sequence, "good": self.memory.good, "refused": dict(self.memory.refused)}
@@ -298,14 +297,14 @@ class Store:
     def secret_key(self) -> bytes:
         """The key for digests of secrets, made once: without it a digest tells nothing, not even of a short secret."""
         path = self.directory / "key"
-        with contextlib.suppress(OSError):
-            key = path.read_bytes()
-            if len(key) == KEY_LENGTH:
-                return key
-        key = os.urandom(KEY_LENGTH)
-        with contextlib.suppress(OSError):  # without a disk it lasts as long as we do
-            write(path, key)
-        return key
+        if not self._key:
+            with contextlib.suppress(OSError):
+                self._key = path.read_bytes()
+        if len(self._key) != KEY_LENGTH:
+            self._key = os.urandom(KEY_LENGTH)
+            with contextlib.suppress(OSError):  # without a disk it lasts as long as we do
+                write(path, self._key)
+        return self._key
 
     # --- housekeeping ----------------------------------------------------------------------------------------
 

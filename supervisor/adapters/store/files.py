@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -35,6 +36,18 @@ def lay_out(candidate: Candidate, root: str) -> str:
             with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
                 file.write(content)
     return os.path.join(root, candidate.files[0].name)
+
+
+def take_lock(path: str) -> int | None:
+    """A descriptor that holds the lock until it is closed; None: another living process holds it."""
+    with explained(f"cannot use {path}"):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def usable_directory(wanted: str, spare: list[str], inner: tuple[str, ...] = ()) -> tuple[str, str]:

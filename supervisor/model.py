@@ -318,6 +318,7 @@ class Generation:
     directories: tuple[str, ...]
     outputs: tuple[OutputInstance, ...]
     created_at: float  # seconds since the epoch, for display only
+    variables: tuple[str, ...] = ()  # names that its text reads from the environment
     made_by: str = ""  # digest of binary, version and settings that it was made and checked with
 
 

@@ -9,7 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples each time, so that a run is red for what was changed; HYPOTHESIS_PROFILE=exploring looks further.
+hypothesis.settings.register_profile("steady", derandomize=True)
+hypothesis.settings.register_profile("exploring", max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 DOUBLE = Path(__file__).parent / "doubles" / "fake_fluent_bit.py"
 

@@ -26,7 +26,8 @@ container=
 engine=
 
 finish() {
-    trap - EXIT INT TERM
+    trap - EXIT
+    trap '' INT TERM
     if [ -n "$container" ]; then
         "$engine" rm -f "$container" >/dev/null 2>&1 || true
     elif [ -n "$supervisor" ]; then

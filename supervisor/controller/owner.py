@@ -244,8 +244,9 @@ class Controller:
 
         async def prepare(snapshot: Snapshot) -> None:
             running = self._performer.generations.get(self._state.current or 0)
+            good = self._performer.generations.get(self._state.good or 0)
             outdated = lambda: self._state.wanted != serial  # noqa: E731
-            answer = await self._preparing.prepare(snapshot, running, outdated)
+            answer = await self._preparing.prepare(snapshot, running, good, outdated)
             if answer.generation is not None:
                 seen = self._seen.get(serial, time.monotonic())
                 self._performer.add(answer.generation, seen, answer.refusal_key, self._state)
@@ -301,7 +302,10 @@ class Controller:
         for warning in reading.warnings:
             if _gist(warning) not in told:
                 self._journal.say("warning", "output.failing", warning)
+        if reading.health is not Health.WELL:
+            self._journal.say("debug", "health", reading.detail, health=reading.health.value)
         self._performer.observation, self._performer.reading = observation, reading
+        self._performer.counted = baseline or self._performer.counted
         if baseline is not None and not self._state.newcomer:
             self._performer.baseline = baseline
         self._metrics.observed(observation)
@@ -323,11 +327,11 @@ class Controller:
         if state.phase is Phase.STOPPED:
             return Outcome("degraded", "the supervisor stopped")
         if blamed is not None and blamed == waiter.generation:
-            return Outcome("reverted", trouble, state.good)
+            return Outcome("reverted", trouble)
         if state.serial < waiter.serial or state.intake is Intake.PREPARING:
             return None
         if isinstance(event, e.Refused) and event.serial >= waiter.serial:
-            return Outcome("refused", trouble, state.current)
+            return Outcome("refused", trouble)
         if runs_the_newest(self._facts()):
             unchanged = isinstance(event, e.Prepared) and before.phase is state.phase
             return Outcome("unchanged" if unchanged else "committed", "", state.current)

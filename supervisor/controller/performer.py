@@ -74,6 +74,7 @@ class Performer:
         self.look = Look(None, None, Judge(before=None, old_outputs=(), new_outputs=()))
         self._ran: Generation | None = None  # before the latest reload
         self.observation: Observation | None = None  # the latest
+        self.counted: Observation | None = None  # the latest since the (re)load that has counters
         self.baseline: Observation | None = None  # what the next apply is compared with
         self.reading: Reading | None = None
         self.attempt: Attempt | None = None
@@ -138,7 +139,8 @@ class Performer:
         self._begin(generation, "start" if self.child is None and old is None else "restart", state)
         self.reading = None
         try:
-            child = self._fluent_bit.spawn(self._store.config_path, child_environment(os.environ))
+            environment = child_environment(os.environ)
+            child = self._fluent_bit.spawn(self._store.config_path, environment, generation.variables)
         except ProcessError as error:
             self.child, self.trouble = None, str(error)
             self._post(e.Exited(incarnation, str(error)))
@@ -180,7 +182,9 @@ class Performer:
             return False
         self._begin(generation, "reload", state)
         self._ran, self.look = old, look
-        self._journal.say("info", "reload.requested", f"reloading to generation {number}", pid=child.pid)
+        changed = ", ".join(changed_members(old, generation)) or None
+        message = f"reloading to generation {number}"
+        self._journal.say("info", "reload.requested", message, pid=child.pid, changed=changed)
         return True
 
     def take_up_what_ran(self, state: State) -> None:
@@ -191,6 +195,7 @@ class Performer:
     def _look_at(self, child: Child, generation: Generation, state: State, count: int = 0) -> Look:
         """Health is compared with what was good, also when a newcomer takes the place of a newcomer."""
         good = self.generations.get(state.good or 0)
+        self.counted = None
         judge = Judge(
             before=self.baseline if good is not None else None,
             old_outputs=good.outputs if good is not None else (),
@@ -233,6 +238,7 @@ class Performer:
 
     async def _commit(self, number: int, state: State) -> None:
         self.end_attempt("committed", "")
+        self.baseline = self.counted or self.baseline
         generation = self.generations[number]
         self.taken_back.clear()
         self.trouble, self.committed_at = "", time.time()

@@ -68,11 +68,13 @@ class Preparing:
         self.allow_empty = False
         self._told = ""
 
-    async def prepare(self, snapshot: Snapshot, running: Generation | None, outdated: Callable[[], bool]) -> Answer:
+    async def prepare(
+        self, snapshot: Snapshot, running: Generation | None, good: Generation | None, outdated: Callable[[], bool]
+    ) -> Answer:
         """The answer for `snapshot`. While there is none, it is asked for again, until something newer is wanted."""
         pause = RETRY_FIRST
         while True:
-            answer = await self._try(snapshot, running)
+            answer = await self._try(snapshot, running, good)
             self.unanswered = answer.reason if isinstance(answer, Inconclusive) else ""
             if not isinstance(answer, Inconclusive):
                 return answer
@@ -87,7 +89,9 @@ class Preparing:
                 await asyncio.sleep(_STEP)
             pause = min(RETRY_CAP, pause * 2)
 
-    async def _try(self, snapshot: Snapshot, running: Generation | None) -> Answer | Inconclusive:
+    async def _try(
+        self, snapshot: Snapshot, running: Generation | None, good: Generation | None
+    ) -> Answer | Inconclusive:
         began = time.monotonic()
         judged = await self._judgement.judge(snapshot, veto=lambda found: self._veto(found, running))
         seconds = time.monotonic() - began
@@ -108,7 +112,7 @@ class Preparing:
             return Answer(e.Ready(None, False))
         key = self._store.refusal_key(judged.candidate, self._made_by, os.environ)
         if taken_back := self._store.memory.refused.get(key):
-            finding = taken_back_finding(taken_back, changed_members(running, judged.candidate))
+            finding = taken_back_finding(taken_back, changed_members(good, judged.candidate))
             self.judged = replace(judged, verdict=Rejected((finding,)), findings=(*judged.findings, finding))
             return Answer(None, trouble=taken_back)
         self._tell(with_paths(judged.findings, snapshot))

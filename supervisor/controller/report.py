@@ -138,17 +138,15 @@ def _snippets(facts: Facts, findings: Iterable[Finding]) -> Iterable[SnippetStat
         by_snippet.setdefault(finding.snippet, []).append(finding)
     newest = facts.snapshot.snippets if facts.snapshot else ()
     judged = facts.judged is not None and facts.judged.snapshot is facts.snapshot
-    refused_whole = judged and (facts.state.ready is None) and not runs_the_newest(facts) and _is_refused(facts)
+    suspects = _suspects(facts, findings) if judged else frozenset()
     for snippet in newest:
         own = tuple(by_snippet.get(snippet.name, ()))
         runs = running.get(snippet.name)
         if runs == snippet.digest or (judged and runs_the_newest(facts) and snippet.trust is not Trust.TENANT):
             state = SnippetState.LIVE
             runs = snippet.digest
-        elif runs is not None and judged and (refused_whole or _has_error(own)):
-            state = SnippetState.PREVIOUS
-        elif judged and (refused_whole or _has_error(own)):
-            state = SnippetState.REFUSED
+        elif _has_error(own) or snippet.name in suspects:
+            state = SnippetState.REFUSED if runs is None else SnippetState.PREVIOUS
         else:
             state = SnippetState.PENDING
         yield SnippetStatus(snippet.name, snippet.layer, snippet.tenant, state, snippet.digest, runs, own)
@@ -162,9 +160,13 @@ def _tenant_layers(facts: Facts) -> set[str]:
     return {s.layer for s in facts.snapshot.snippets if s.trust is Trust.TENANT} if facts.snapshot else set()
 
 
-def _is_refused(facts: Facts) -> bool:
+def _suspects(facts: Facts, findings: Iterable[Finding]) -> frozenset[str]:
+    """Snippets of which one is at fault, when an apply of several was taken back and nothing names the one."""
     assert facts.judged is not None
-    return _has_error(facts.judged.findings) or _has_error(facts.taken_back)
+    if facts.judged.candidate is None:
+        return frozenset()
+    unnamed = any(finding.rule == "taken-back" and not finding.snippet for finding in findings)
+    return frozenset(changed_members(facts.good, facts.judged.candidate)) if unnamed else frozenset()
 
 
 def _has_error(findings: Iterable[Finding]) -> bool:

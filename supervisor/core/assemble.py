@@ -277,7 +277,7 @@ def _candidate(bench: _Assembly, located: list[Located], env: list[tuple[str, En
         digest=_digest(files, bench, frame),
         files=files,
         copies=tuple(bench.copies[name] for name in sorted(bench.copies)),
-        members={place.snippet.name: place.snippet.digest for place in located},
+        members={snippet.name: snippet.digest for snippet in snapshot.snippets if snippet.path in bench.documents},
         endpoint=service.endpoint,
         restart_key=_restart_key(service, frame),
         grace=service.grace,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from supervisor.config.lint import did_you_mean
 from supervisor.config.parse import parse
 from supervisor.model import Candidate, Entry, Finding, Kind, Origin, RenderedFile, Section
 
@@ -22,11 +23,18 @@ _BAD_PROPERTY = re.compile(
     r"could not configure property '(?P<key>[^']*)' on \w+ plugin with section name '(?P<plugin>[^']*)'"
 )
 _NO_MATCH = re.compile(r"NO match rule for (?P<plugin>[A-Za-z0-9_-]+)\.(?P<number>\d+) filter instance")
+_EVERYWHERE = (
+    *("tag", "match", "match_regex", "alias", "log_level", "log_suppress_interval", "mem_buf_limit", "storage.type"),
+    *("threaded", "retry_limit", "workers", "storage.total_limit_size", "processors", "routes", "host", "port", "tls"),
+)
+"""Properties that Fluent Bit takes beside those of the plugin, and does not list in its message."""
+
 _PATTERNS = (_UNKNOWN_PLUGIN, _UNKNOWN_PROPERTY, _BAD_PROPERTY)
 
 
 def attributed(finding: Finding, candidate: Candidate) -> Finding:
     """The finding, told in the author's file and line as far as it can be known."""
+    finding = _with_meant(finding)
     if (named := _by_words(finding.message, candidate)) is not None:
         return replace(finding, snippet=named.snippet, path="", line=named.line, column=None)
     if not finding.path:
@@ -40,6 +48,17 @@ def attributed(finding: Finding, candidate: Candidate) -> Finding:
     if origin is None:
         return replace(finding, path="", line=None, column=None)
     return replace(finding, snippet=origin.snippet, path="", line=origin.line, column=None)
+
+
+def _with_meant(finding: Finding) -> Finding:
+    """For an unknown property, what was probably meant instead of the whole list of what is allowed."""
+    found = _UNKNOWN_PROPERTY.search(finding.message)
+    _, allowed, names = finding.hint.partition("allowed: ")
+    if found is None or not allowed:
+        return finding
+    known = [name.strip(" .") for name in names.replace(", and ", ", ").split(",")]
+    meant = did_you_mean(found["key"].lower(), [*known, *_EVERYWHERE])
+    return replace(finding, hint=meant) if meant else finding
 
 
 def _emitted(path: str, candidate: Candidate) -> RenderedFile | None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from supervisor.config.lint import Located
 from supervisor.core.lone_pair import is_routed_unasked
-from supervisor.model import Endpoint, Entry, Finding, Kind, Scalar, Severity
+from supervisor.model import Endpoint, Entry, Finding, Kind, Scalar, Severity, Trust
 
 _REPEATABLE = ("parsers_file", "plugins_file", "streams_file")  # each one named is loaded, none overrides another
+_SERVER = ("http_server", "http_listen", "http_port")
 _TRUE = ("on", "true", "yes")
 _LEVELS = ("off", "error", "warn", "warning", "info", "debug", "trace")  # others in FLB_LOG_LEVEL are ignored (5.1.1)
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -107,12 +108,17 @@ def is_true(text: str | None) -> bool:
 def _take(place: Located, values: dict[str, tuple[str, Scalar]], repeated: list[tuple[str, Entry]]) -> None:
     for entry in place.section.entries:
         key = entry.key.lower()
-        if not isinstance(entry.value, Scalar):
+        if not isinstance(entry.value, Scalar) or _is_the_bases(key, place):
             continue
         if key in _REPEATABLE:
             repeated.append((place.snippet.name, Entry(key, entry.value, entry.line)))
         else:
             values[key] = (place.snippet.name, entry.value)
+
+
+def _is_the_bases(key: str, place: Located) -> bool:
+    """Where the monitoring server answers is the base's word alone: a snippet must not move probes and scrapes."""
+    return key in _SERVER and place.snippet.trust is not Trust.BASE
 
 
 def _port(text: str | None, default: int, asked: bool) -> tuple[int, tuple[Finding, ...]]:
@@ -144,11 +150,15 @@ def _forced(located: Sequence[Located], variables: Mapping[str, str]) -> Iterabl
         for entry in place.section.entries:
             text = expand(entry.value.text, variables) if isinstance(entry.value, Scalar) else ""
             key = entry.key.lower()
-            if key == "daemon" and is_true(text):
+            severity = Severity.INFO
+            if _is_the_bases(key, place):
+                severity = Severity.WARNING
+                message = f"{key} counts in the base only: probes and scrapes rely on where the server answers"
+            elif key == "daemon" and is_true(text):
                 message = "daemon is kept off: a Fluent Bit in the background could be neither checked nor watched"
             elif key in ("hot_reload", "http_server") and not is_true(text):
                 message = f"{key} is kept on: the supervisor needs it to apply and to prove a change"
             else:
                 continue
             snippet = place.snippet
-            yield Finding(Severity.INFO, "forced-service-key", message, "", snippet.name, snippet.path, entry.line)
+            yield Finding(severity, "forced-service-key", message, "", snippet.name, snippet.path, entry.line)

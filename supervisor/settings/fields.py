@@ -101,7 +101,7 @@ FIELDS = (
     Field(
         "apply.method",
         values.one_of("auto", "reload", "restart"),
-        "`reload`, `restart`, or `auto`: whichever loses nothing",
+        "`reload`, `restart`, or `auto`: restart while an output fails",
     ),
     Field("apply.deadline", values.POSITIVE_DURATION, "a reload that takes longer is ended by force"),
     Field("apply.min_gap", values.DURATION, "shortest time between two changes of the running config"),

@@ -41,19 +41,25 @@ async def test_another_process_with_that_pid_is_left_alone(sleeper: subprocess.P
     assert sleeper.poll() is None
 
 
-async def test_what_is_left_of_its_session_goes_too(tmp_path: Path) -> None:
-    note, pid_file = str(tmp_path / "child.json"), tmp_path / "pid"
+@pytest.fixture
+def orphan(tmp_path: Path) -> tuple[int, int]:
+    """The pid of a leader that is gone and noted, and of a process that it left in its session."""
+    pid_file = tmp_path / "pid"
     script = f"set -m; sleep 600 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait"
     leader = subprocess.Popen(["bash", "-c", script], start_new_session=True)
     waits_until(pid_file.exists)
-    remember(note, leader.pid)
-    orphan = int(pid_file.read_text())
+    remember(str(tmp_path / "child.json"), leader.pid)
     leader.kill()
     leader.wait()
+    return leader.pid, int(pid_file.read_text())
 
-    assert await end_leftover(note, 2.0) == leader.pid
 
-    waits_until(lambda: not Path(f"/proc/{orphan}").exists() or "Z" in Path(f"/proc/{orphan}/stat").read_text())
+async def test_what_is_left_of_its_session_goes_too(orphan: tuple[int, int], tmp_path: Path) -> None:
+    leader, left = orphan
+
+    assert await end_leftover(str(tmp_path / "child.json"), 2.0) == leader
+
+    waits_until(lambda: not Path(f"/proc/{left}").exists() or " Z " in Path(f"/proc/{left}/stat").read_text())
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"pid": "x", "created": 1}', '{"pid": 999999999, "created": 1}'])

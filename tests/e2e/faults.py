@@ -30,6 +30,9 @@ ENDLESS_FILTER = "name: lua, match: a, call: f, code: 'function f(a, b, c) while
 PATIENT = "name: http, match: a, host: 127.0.0.1, port: {}, format: json, retry_limit: no_limits"
 """An output that a reload waits for without limit once its back-end is gone."""
 
+BLOCKED = "name: exec, tag: b, command: '{}', interval_sec: 1"
+"""An input whose command does not end in time: the real one does not hear TERM while it runs."""
+
 
 def flow(message: str, *, markers: str = "", inputs: str = "", filters: str = "", outputs: str = "") -> str:
     """A snippet whose records carry `message` and go to stdout as JSON lines; one more section of each kind as a flow

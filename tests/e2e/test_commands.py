@@ -310,7 +310,10 @@ def records_of(real: str, main: Path, cwd: Path) -> list[dict[str, Any]]:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
     found = [json.loads(line) for line in lines]
-    return sorted(({k: v for k, v in one.items() if k != "date"} for one in found), key=lambda one: json.dumps(one))
+    return sorted(
+        ({k: v for k, v in one.items() if k != "date"} for one in found),
+        key=lambda one: json.dumps(one, sort_keys=True),
+    )
 
 
 @pytest.mark.real

@@ -569,26 +569,32 @@ def test_a_secret_that_rotates_goes_live_by_reload_and_is_never_said(tmp_path: P
 
 @pytest.mark.real
 @pytest.mark.parametrize("emptied", [True, False], ids=["empty", "gone"])
-def test_a_secret_without_a_value_is_named_on_the_line_that_uses_it(tmp_path: Path, real: str, emptied: bool) -> None:
+def test_a_secret_without_a_value_changes_nothing_and_is_named_on_the_line_that_uses_it(
+    tmp_path: Path, real: str, emptied: bool
+) -> None:
     secret = tmp_path / "secrets" / "platform" / "TOKEN"
     secret.parent.mkdir(parents=True)
     secret.write_text("first-s3cret\n")
     text = ONE.replace("      rate: 10\n", '      rate: 10\n      metadata: \'{"token":"${TOKEN}"}\'\n')
     with Running(tmp_path, real, "--secrets-directory", str(tmp_path / "secrets"), settings=PROMPT) as supervisor:
         supervisor.save("a.yaml", text)
-        assert not supervisor.until_live("a.yaml", text)["findings"]
+        live = supervisor.until_live("a.yaml", text)
+        assert not live["findings"]
 
         secret.write_text("") if emptied else secret.unlink()
-        status = supervisor.until(lambda status: status["findings"] and status["in_sync"])
+        status = supervisor.until_refused()
         until_flows(supervisor, "one")
 
         (said,) = status["findings"]
-        assert (said["rule"], said["snippet"]) == ("unset-variable", "platform/a.yaml")
+        assert (said["rule"], said["snippet"]) == ("secret-unusable", "platform/a.yaml")
         assert text.splitlines()[said["line"] - 1].strip().startswith("metadata")
         assert "TOKEN" in said["message"]
+        assert status["current"] == live["current"]
 
         secret.write_text("second-s3cret\n")
-        supervisor.until(lambda status: not status["findings"] and status["in_sync"])
+        status = supervisor.until_in_sync()
+        until_flows(supervisor, "one")
+        assert not status["findings"]
 
 
 @pytest.mark.real

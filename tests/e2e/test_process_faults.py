@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import waits_until
-from e2e.faults import REFUSED_REGEX, Faulty, below, flow, is_double, runs, stranger, supervise, with_words
+from e2e.faults import BLOCKED, REFUSED_REGEX, Faulty, below, flow, is_double, runs, stranger, supervise, with_words
 from running import Running, free_port
 
 # --- it never starts ------------------------------------------------------------------------------------------
@@ -205,19 +205,21 @@ def test_a_child_that_ignores_term_is_killed_with_all_of_its_group(tmp_path: Pat
     words = f"sleep 7{free_port()}"  # unlike any other
     program = Faulty(tmp_path, fluent_bit)
     program.plant("run", f"{words} &")
-    hung = "" if is_double(fluent_bit) else "name: exec, tag: b, command: 'sleep 600', interval_sec: 1"
+    command = f"sleep 5{free_port()}"
+    hung = "" if is_double(fluent_bit) else BLOCKED.format(command)
     snippet = flow("one", inputs=hung, markers="ignore-term")
     with supervise(tmp_path, program.path) as supervisor:
         supervisor.save("a.yaml", snippet)
         supervisor.until_live("a.yaml", snippet)
         assert with_words(words)
+        waits_until(lambda: not hung or with_words(command))
         family = below(supervisor.process.pid) if supervisor.process else []
 
         assert supervisor.stop(20) == 0
 
         assert len(supervisor.events("child.killed")) == 1
         assert "killed by SIGKILL (9)" in supervisor.events("child.exited")[0]["message"]
-        waits_until(lambda: not with_words(words))
+        waits_until(lambda: not with_words(words) + with_words(command))
         waits_until(lambda: not any(runs(process.pid) for process in family))
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from conftest import DOUBLE, REAL, waits_until
 from e2e.faults import (
+    BLOCKED,
     ENDLESS_FILTER,
     ENDLESS_START,
     PATIENT,
@@ -30,8 +31,9 @@ from e2e.faults import (
     lose,
     runs,
     supervise,
+    with_words,
 )
-from running import Running
+from running import Running, free_port
 
 GRACE = 1.0  # seconds, as the harness sets it
 LATE = 8.0  # seconds: two more than the grace, and what a busy machine may take for itself
@@ -107,8 +109,10 @@ def reverting(stage: Stage) -> None:
 
 
 def replacing(stage: Stage) -> None:
-    hung = "" if is_double(stage.binary) else "name: exec, tag: b, command: 'sleep 600', interval_sec: 1"
+    command = f"sleep 5{free_port()}"
+    hung = "" if is_double(stage.binary) else BLOCKED.format(command)
     stage.live(flow("one", markers="ignore-term", inputs=hung))
+    waits_until(lambda: not hung or with_words(command), 30)
     stage.supervisor.save("a.yaml", flow("two"))
     stage.until("replacing")
 

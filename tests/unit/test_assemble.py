@@ -126,6 +126,19 @@ class TestService:
 
         assert built(make_base(text + PIPELINE)).endpoint == Endpoint("127.0.0.2", 2055)
 
+    def test_a_snippet_does_not_move_the_server_and_is_told(self) -> None:
+        base = make_base("[SERVICE]\n    http_server on\n    http_port 2099\n" + PIPELINE)
+        snippet = make_snippet("a.conf", "[SERVICE]\n    http_port 1\n    flush 3\n")
+        assembled = assemble(replace(base, snippets=(*base.snippets, snippet)), make_frame())
+        assert assembled.candidate is not None
+
+        assert assembled.candidate.endpoint.port == 2099
+        assert service_of(assembled.candidate)["flush"] == "3"
+        told = [finding for finding in assembled.findings if finding.rule == "forced-service-key"]
+        assert [(finding.snippet, finding.line, finding.severity) for finding in told] == [
+            ("platform/a.conf", 2, Severity.WARNING)
+        ]
+
     def test_every_parsers_file_is_named_and_none_overrides_another(self) -> None:
         text = "[SERVICE]\n    parsers_file /etc/p1.conf\n    parsers_file /etc/p2.conf\n"
         references = {
@@ -260,7 +273,7 @@ def test_fips_mode_needs_a_restart() -> None:
 
 @pytest.mark.parametrize("port", ["abc", "0", "70000"])
 def test_a_port_that_is_none_is_said_so(port: str) -> None:
-    assembled = assemble(make_snapshot({"a.conf": f"[SERVICE]\n    http_port {port}\n{PIPELINE}"}), Frame(cwd="/"))
+    assembled = assemble(make_base(f"[SERVICE]\n    http_server on\n    http_port {port}\n{PIPELINE}"), Frame(cwd="/"))
 
     assert "bad-http-port" in {finding.rule for finding in assembled.findings}
 
@@ -276,6 +289,15 @@ def test_a_snippet_may_include_others_that_are_no_snippets_of_their_own() -> Non
 
     names = [line.split()[-1] for file in candidate.files[1:] for line in file.text.splitlines() if "name:" in line]
     assert names == ["a", "b", "c"]
+
+
+def test_a_snippet_that_only_includes_others_is_a_member_too() -> None:
+    main = make_snippet("a.conf", "@INCLUDE b.inc\n", path="/p/a.conf")
+    part = make_snippet("b.inc", PIPELINE, path="/p/b.inc")
+
+    candidate = built(Snapshot("d", (main, part), includes=(Include(main.path, 1, "b.inc", (part.path,)),)))
+
+    assert set(candidate.members) == {"platform/a.conf", "platform/b.inc"}
 
 
 def test_an_include_that_nobody_followed_is_an_error() -> None:

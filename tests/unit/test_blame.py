@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from making import make_frame, make_snapshot
 
@@ -68,3 +70,14 @@ def test_words_that_nobody_knows_stay_as_they_are() -> None:
     finding = said("something new went wrong")
 
     assert attributed(finding, candidate_of(TWO)) == finding
+
+
+def test_an_unknown_property_comes_with_what_was_meant() -> None:
+    finding = said("[config] dummy: unknown configuration property 'tagg'.")
+    listed = replace(finding, hint="allowed: samples, dummy, and copies.")
+
+    assert attributed(listed, candidate_of(TWO)).hint == "did you mean 'tag'?"
+    assert (
+        attributed(replace(listed, message=finding.message.replace("tagg", "zzz")), candidate_of(TWO)).hint
+        == listed.hint
+    )

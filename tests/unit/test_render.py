@@ -70,7 +70,8 @@ def group(entries: list[tuple[str, Node]]) -> Group:
 
 
 SCALARS = VALUE.map(scalar)
-LISTS = st.lists(TEXT.map(scalar), max_size=4).map(lambda items: Sequence(tuple(items), 1))
+# An empty list as a property is refused by Fluent Bit, so none is ever read.
+LISTS = st.lists(TEXT.map(scalar), min_size=1, max_size=4).map(lambda items: Sequence(tuple(items), 1))
 LEAVES = TEXT.map(scalar) | TYPED.map(lambda text: scalar(text, plain=True))
 NESTED: st.SearchStrategy[Node] = st.recursive(
     LEAVES,
@@ -130,8 +131,11 @@ def plainly(node: Node) -> object:
 def said(item: Section) -> tuple[Kind, list[object]]:
     """What Fluent Bit makes of a section: a list of texts is its key repeated, and style means nothing."""
     result: list[object] = []
+    lists = {Kind.MULTILINE_PARSER: "rules", Kind.UPSTREAM: "nodes"}
     for entry in item.entries:
         match entry.value:
+            case Scalar() if entry.key.lower() == lists.get(item.kind):
+                pass  # a list that was written as a property: Fluent Bit makes nothing of it
             case Scalar(text=text):
                 result.append((entry.key, text))
             case Sequence(items=items) if (

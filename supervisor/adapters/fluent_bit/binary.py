@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -104,7 +104,7 @@ class FluentBit:
         self._arguments, self._child_only = arguments, child_only
         self._validate_timeout = validate_timeout
         self._monitoring = Monitoring()
-        self._environment: Mapping[str, str] = {}  # of the child
+        self._environment: Mapping[str, str] = {}  # of the child, as far as its config names it
         self._secrets = secrets
         self._spawned_at = 0.0
         self.identified = Binary(binary)  # what the latest self-test found out
@@ -152,10 +152,14 @@ class FluentBit:
             return Inconclusive(f"the dry-run did not end within {self._validate_timeout:g} s")
         return messages.verdict(done.returncode, done.stderr, {**env, **self._secrets()})
 
-    def spawn(self, config: str, env: Mapping[str, str]) -> Child:
-        """Start it for good. Raises `ProcessError` when it cannot be started at all."""
+    def spawn(self, config: str, env: Mapping[str, str], named: Iterable[str] = ()) -> Child:
+        """Start it for good. Raises `ProcessError` when it cannot be started at all.
+
+        `named`: variables that the config uses; their values are kept out of what is told of it.
+        """
         arguments = [self._binary, *self._child_only, *command.child_arguments(config, self._arguments)]
-        self._environment, self._spawned_at = dict(env), time.monotonic()
+        self._environment = {name: env[name] for name in named if name in env}
+        self._spawned_at = time.monotonic()
         return self._processes.spawn(arguments, env=env, cwd=self._cwd)
 
     async def ready(self, child: Child, endpoint: Endpoint, deadline: float) -> StartOutcome:

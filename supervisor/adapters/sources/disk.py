@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from supervisor.adapters.sources.files import Seen, Trouble, digest_file, read_file
@@ -205,6 +205,8 @@ class Directory:
             beside = read_file(name, cap, dir_fd=self._top, follow=False)
             if beside.trouble is not Trouble.LINK:  # a visible link whose key is gone is gone
                 return beside
+        if seen.trouble is Trouble.MISSING and not self.volume and self.is_link(name):
+            return replace(seen, trouble=Trouble.UNREADABLE, detail="it is a link to nothing")
         return seen
 
     def digest(self, name: str, key: bytes) -> Seen:

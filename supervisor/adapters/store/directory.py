@@ -186,6 +186,7 @@ class Store:
             directories=tuple(needed.path for needed in candidate.directories),
             outputs=candidate.outputs,
             created_at=time.time(),
+            variables=tuple(sorted(candidate.variables)),
             made_by=made_by,
         )
         with explained(f"cannot write generation {number} below {self.directory}"):

@@ -37,6 +37,7 @@ def generation_to_json(generation: Generation) -> Json:
         "directories": list(generation.directories),
         "outputs": [[output.name, output.snippet, output.fingerprint] for output in generation.outputs],
         "created_at": generation.created_at,
+        "variables": list(generation.variables),
         "made_by": generation.made_by,
     }
 
@@ -54,6 +55,7 @@ def generation_from_json(document: Json, path: str) -> Generation:
         directories=tuple(document["directories"]),
         outputs=tuple(OutputInstance(*output) for output in document["outputs"]),
         created_at=float(document["created_at"]),
+        variables=tuple(document["variables"]),
         made_by=document["made_by"],
     )
 

@@ -1,0 +1,124 @@
+"""Several changes in a row: each is judged against what was good, and each wish gets its own answer."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import Running, free_port, pipeline
+
+SETTINGS = {"--health-probation": "20s", "--health-interval": "300ms", "--apply-min-gap": "1s"}
+
+
+@pytest.fixture
+def sink() -> Iterator[int]:
+    """A port on which everything that is posted is taken."""
+
+    class Takes(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Takes)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def to_http(port: int) -> str:
+    """An output of another plugin first, so that the one that matters is not the first of all outputs."""
+    return f"""\
+service:
+  flush: 0.2
+pipeline:
+  inputs:
+    - name: dummy
+      tag: a
+      rate: 20
+  outputs:
+    - name: 'null'
+      match: a
+    - name: http
+      match: a
+      host: 127.0.0.1
+      port: {port}
+      retry_limit: 'no_retries'
+"""
+
+
+@pytest.mark.real
+def test_a_bad_change_is_not_hidden_by_the_next_one(tmp_path: Path, real: str, sink: int) -> None:
+    with Running(tmp_path, real, settings={**SETTINGS, "--health-probation": "3s"}) as supervisor:
+        supervisor.save("a.yaml", to_http(sink))
+        supervisor.save("b.yaml", pipeline("one", "b"))
+        supervisor.until_in_sync(30)
+        supervisor.until(lambda s: s["phase"] == "steady")
+    # A longer probation from here on, so that the second change comes in the middle of the first one's.
+    with Running(tmp_path, real, settings=SETTINGS) as supervisor:
+        good = supervisor.until(lambda s: s["phase"] == "steady" and s["good"]["generation"], 60)["good"]["digest"]
+
+        supervisor.save("a.yaml", to_http(free_port()))
+        supervisor.until(lambda s: s["phase"] == "probation" and s["current"]["digest"] != good, 30)
+        supervisor.save("b.yaml", pipeline("two", "b"))
+        status = supervisor.until(lambda s: any(f["rule"] == "taken-back" for f in s["findings"]), 60)
+
+        assert status["good"]["digest"] == good
+        assert "platform/a.yaml" in status["reason"]
+
+
+@pytest.mark.real
+def test_whoever_waits_for_a_fix_is_told_of_the_fix(tmp_path: Path, real: str) -> None:
+    with Running(tmp_path, real) as supervisor:
+        supervisor.save("a.yaml", pipeline("one"))
+        supervisor.until_live("a.yaml", pipeline("one"))
+        broken = pipeline("two", more="  filters:\n    - name: grep\n      match: a\n      regex: message (\n")
+        supervisor.save("a.yaml", broken)
+        supervisor.until(lambda s: s["phase"] == "reloading", 30)
+
+        supervisor.save("a.yaml", pipeline("three"))
+        document, code = supervisor.client.reload(wait=40)
+
+        assert (document["outcome"], code) == ("committed", 0), document
+        supervisor.until_live("a.yaml", pipeline("three"))
+
+
+def test_what_was_taken_back_is_still_told_after_a_restart(tmp_path: Path, fluent_bit: str) -> None:
+    broken = pipeline("two", more="  filters:\n    - name: grep\n      match: a\n      regex: message (\n")
+    with Running(tmp_path, fluent_bit) as supervisor:
+        supervisor.save("a.yaml", pipeline("one"))
+        supervisor.until_live("a.yaml", pipeline("one"))
+        supervisor.save("a.yaml", broken)
+        supervisor.until(lambda s: any(f["rule"] == "taken-back" for f in s["findings"]), 40)
+        assert supervisor.stop() == 0
+
+        supervisor.start()
+        status = supervisor.until(lambda s: s["phase"] == "steady" and s["findings"] and s["intake"] == "settled", 40)
+
+        (finding,) = [one for one in status["findings"] if one["severity"] == "error"]
+        assert (finding["rule"], finding["snippet"]) == ("taken-back", "platform/a.yaml")
+        assert status["snippets"][0]["state"] == "previous"
+
+
+def test_a_second_supervisor_leaves_the_child_of_the_first_alone(tmp_path: Path, double: str) -> None:
+    with Running(tmp_path, double) as first:
+        first.save("a.yaml", pipeline("one"))
+        pid = first.until_in_sync()["child"]["pid"]
+        other = [word if word != str(first.state) else str(tmp_path / "other") for word in first.argv]
+        with Running(tmp_path / "second", double, wrap=lambda _argv: other) as second:
+            second.out, second.err = tmp_path / "second" / "stdout", tmp_path / "second" / "stderr"
+            from conftest import waits_until
+
+            waits_until(lambda: second.events("state.locked"), 20)
+
+            assert first.status()["child"]["pid"] == pid
+            assert second.stop() == 0

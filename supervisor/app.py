@@ -65,6 +65,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         self._processes.attach(loop)
         self._listen_to_signals(loop)
+        self._tell_the_start()
         for problem in (*self._places.problems, *self._invocation.notes):
             self._journal.say("warning", "start.degraded", problem)
         api = self._make_api()
@@ -81,12 +82,29 @@ class Supervisor:
         except Exception as failed:  # a group of them, mostly
             message = "a fault of the supervisor itself: stopping"
             self._journal.say("error", "internal.error", message, trace=_trace(failed))
+            if self._controller is not None:
+                self._controller.suspect_newcomer()
             return EXIT_BUG
         finally:
             await self._leave(api)
         if self._unusable:
             raise StoreError(self._unusable)
         return 0
+
+    def _tell_the_start(self) -> None:
+        settings = self._settings
+        layers = {layer.name: layer.directory for layer in settings.layers}
+        facts = {
+            "base": settings.fluent_bit.config,
+            "layers": layers,
+            "state": self._places.state,
+            "run": self._places.run,
+        }
+        self._journal.say("info", "start", f"fluent-bit-supervisor {__version__}", **facts)
+        for layer in settings.layers:
+            if not os.path.isdir(layer.directory):
+                message = f"{layer.directory} of layer {layer.name} is not there: waiting for it to appear"
+                self._journal.say("info", "layer.missing", message)
 
     async def _supervise(self, group: asyncio.TaskGroup, helpers: list[asyncio.Task[None]]) -> None:
         try:

@@ -67,6 +67,12 @@ async def judge_offline(
     """The same verdict as `run` would give. `paths`: files and directories instead of the layout of `run`."""
     if missing := [path for path in paths if not os.path.exists(path)]:
         return Told(problem=f"{missing[0]}: no such file or directory")
+    if (
+        not paths
+        and settings.fluent_bit.config is None
+        and not any(os.path.isdir(x.directory) for x in settings.layers)
+    ):
+        return Told(problem=f"nothing to check: {', '.join(x.directory for x in settings.layers)} is not there")
     try:
         scratch = _make_scratch()
     except OSError as error:

@@ -73,7 +73,7 @@ def general() -> str:
             f"       {PROGRAM} [OPTION OF FLUENT BIT...]        as `run`",
             "",
             "Runs Fluent Bit, and changes its config safely: every snippet that is saved is checked, applied, watched,",
-            "and taken back if it proves unhealthy. A bad one never stops the others.",
+            "and taken back if it proves unhealthy. A bad one never stops what runs.",
             "",
             "Commands:",
             *(_row(name, meaning) for name, meaning in COMMANDS.items()),

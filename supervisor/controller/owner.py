@@ -6,6 +6,7 @@ One mailbox, one consumer: nobody else changes anything. A watch lives as long a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections import deque
@@ -148,6 +149,13 @@ class Controller:
         child = self._performer.child
         if child is not None and child.signal_group(signal.SIGTERM):
             await child.ended_within(self._performer.look.generation.grace if self._performer.look.generation else 1.0)
+
+    def suspect_newcomer(self) -> None:
+        """After a fault of our own: what was being applied is not tried again as it is, or we would fail for ever."""
+        if self._state.newcomer and self._state.good is not None and self._state.current is not None:
+            reason = f"generation {self._state.current} was being applied when the supervisor itself failed"
+            with contextlib.suppress(StoreError):
+                self._performer.refuse_now(self._state.current, reason)
 
     # --- the loop ---------------------------------------------------------------------------------------------
 

@@ -128,6 +128,11 @@ class Performer:
         """Raises `StoreError` while the disk still refuses."""
         await self.on_disk(self._store.catch_up)
 
+    def refuse_now(self, number: int, reason: str) -> None:
+        """For the way out; blocks on the disk."""
+        if key := self.refusal_keys.get(number):
+            self._store.refuse(key, reason)
+
     def close(self) -> None:
         self._disk.shutdown(wait=False, cancel_futures=True)
 

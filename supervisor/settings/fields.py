@@ -108,7 +108,7 @@ FIELDS = (
     Field("health.probation", values.POSITIVE_DURATION, "health must hold for so long after every change"),
     Field("health.interval", values.POSITIVE_DURATION, "time between two looks at the child"),
     Field("api.metrics", values.ADDRESS, "address of `/metrics`, `/-/healthy` and `/-/ready`, or `off`"),
-    Field("api.page", values.ADDRESS, "address of the status page and the JSON API, or `off`"),
+    Field("api.page", values.ADDRESS, "address of the JSON API, or `off`"),
     Field("api.token_file", values.SECRET_FILE, "file with the token that allows changes over TCP"),
     Field("log.level", values.one_of("debug", "info", "warning", "error"), "how much the supervisor itself says"),
     Field("log.format", values.one_of("json", "text"), "one JSON object a line, or plain text"),

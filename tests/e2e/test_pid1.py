@@ -217,6 +217,9 @@ def test_a_fault_of_our_own_stops_the_child_and_ends_it_with_70_and_the_next_sta
         supervisor.until_records("two" if action == "Stop" else "one", after=flowing)
         started = [event for event in supervisor.events("child.started") if event["ts"] > told["ts"]]
         assert started[0]["message"] == f"Fluent Bit started with generation {good}"
+        if action == "Reload":  # what was being applied is a suspect, and is not tried again as it is
+            status = supervisor.until(lambda s: any(f["rule"] == "taken-back" for f in s["findings"]))
+            assert "the supervisor itself failed" in status["reason"]
         supervisor.save("a.yaml", flow("three"))
         supervisor.until_live("a.yaml", flow("three"))
 

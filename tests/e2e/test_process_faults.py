@@ -238,6 +238,9 @@ def test_what_a_crashed_child_leaves_behind_does_not_keep_the_next_from_its_port
 
         supervisor.until(lambda s: s["child"]["restarts"] >= 1 and s["phase"] == "steady", 30)
         assert len(supervisor.events("child.exited")) == 1
+        family = below(supervisor.process.pid)
+        assert supervisor.stop(20) == 0
+        waits_until(lambda: not any(runs(process.pid) for process in family))
 
 
 # --- reading the log ------------------------------------------------------------------------------------------

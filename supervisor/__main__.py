@@ -1,10 +1,15 @@
-"""`python -m supervisor` is the command `fluent-bit-supervisor`."""
+"""The command `fluent-bit-supervisor`, also as `python -m supervisor`."""
 
 import signal
 
-# Held back until somebody listens: what comes to a process 1 that neither blocks nor handles it is lost for good.
-signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
 
-from supervisor.cli import main  # noqa: E402
+def main() -> int:
+    """Holds stop signals back until somebody listens: what comes to a process 1 that is deaf is lost for good."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
+    from supervisor.cli import main as command  # only now: what stands behind it takes a while to load
 
-raise SystemExit(main())
+    return command()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

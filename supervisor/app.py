@@ -37,6 +37,7 @@ from supervisor.settings import Settings
 
 EXIT_BUG = 70
 BEAT = 1.0  # seconds between two looks at the loop's own lag
+READ_AGAIN = 5.0  # seconds after a fault of our own in reading
 LOCK_PAUSE = 1.0  # seconds between two tries to become the owner of the state directory
 LOOP_STUCK = 10.0  # seconds without a beat: the loop does not turn
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -199,11 +200,19 @@ class Supervisor:
                 controller.boot_from(fresh, proven=False)
 
     async def _follow_sources(self, controller: Controller, sources: Sources) -> None:
-        async with contextlib.aclosing(sources.snapshots()) as snapshots:
-            async for snapshot in snapshots:
-                for alarm in snapshot.alarms:
-                    self._journal.say("warning", "source.alarm", alarm)
-                controller.offer(snapshot)
+        """Hand on what is read. A fault of our own in reading stops no child: what runs goes on, and we read again."""
+        while True:
+            try:
+                async with contextlib.aclosing(sources.snapshots()) as snapshots:
+                    async for snapshot in snapshots:
+                        for alarm in snapshot.alarms:
+                            self._journal.say("warning", "source.alarm", alarm)
+                        controller.offer(snapshot)
+            except Exception as failed:
+                self._metrics.watch_error()
+                message = "a fault of the supervisor itself while reading: what runs goes on, reading again soon"
+                self._journal.say("error", "internal.error", message, trace=_trace(failed))
+            await asyncio.sleep(READ_AGAIN)
 
     async def _keep_time(self, api: Api) -> None:
         """See how late the loop is, and try the doors that could not be opened."""

@@ -58,9 +58,15 @@ class Judgement:
         self._scratch = scratch
         self._passed: dict[str, None] = {}  # digests that this binary took, the latest last
 
-    async def judge(self, snapshot: Snapshot, *, veto: Callable[[Assembled], Finding | None] | None = None) -> Judged:
+    async def judge(
+        self,
+        snapshot: Snapshot,
+        *,
+        veto: Callable[[Assembled], Finding | None] | None = None,
+        dispensable: Callable[[str], bool] = lambda name: False,
+    ) -> Judged:
         """Never raises for what an author did. `veto` may refuse what was assembled, before any process starts."""
-        assembled = await asyncio.to_thread(assembled_or_explained, snapshot, self._frame)
+        assembled = await asyncio.to_thread(assembled_or_explained, snapshot, self._frame, dispensable)
         findings = assembled.findings
         if assembled.candidate is not None:
             findings += await asyncio.to_thread(_access, assembled.candidate, snapshot)
@@ -100,10 +106,10 @@ def _attributed(findings: Iterable[Finding], candidate: Candidate) -> tuple[Find
     return tuple(attributed(finding, candidate) for finding in findings)
 
 
-def assembled_or_explained(snapshot: Snapshot, frame: Frame) -> Assembled:
+def assembled_or_explained(snapshot: Snapshot, frame: Frame, dispensable: Callable[[str], bool]) -> Assembled:
     """`assemble`, with a fault of our own turned into a finding: a bug must not become an outage."""
     try:
-        return assemble(snapshot, frame)
+        return assemble(snapshot, frame, dispensable=dispensable)
     except Exception:
         message = "this is a fault of the supervisor itself; what runs goes on"
         detail = traceback.format_exc(limit=-8)

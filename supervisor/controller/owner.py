@@ -100,6 +100,7 @@ class Controller:
             on_disk=self._performer.on_disk,
             made_by=made_by,
             other_outputs=other_outputs,
+            childless=lambda: self._state.phase in (Phase.DOWN, Phase.BACKOFF),
             journal=journal,
             metrics=metrics,
         )
@@ -195,6 +196,10 @@ class Controller:
         blamed = next((action.generation for action in actions if isinstance(action, e.Blame)), None)
         if isinstance(event, e.Exited) and before.newcomer and self._state.phase is Phase.BACKOFF:
             self._performer.end_attempt("degraded", self._performer.trouble)
+        if isinstance(event, e.Exited) and before.phase is Phase.STARTING and not before.newcomer:
+            self.post(
+                e.Changed()
+            )  # what was good does not start any more: perhaps something may run without a part of it
         self._answer_waiters(before, event, blamed)
 
     async def _perform(self, action: e.Action, event: e.Event, before: State) -> bool:

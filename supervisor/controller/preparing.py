@@ -57,12 +57,14 @@ class Preparing:
         on_disk: Callable[[Callable[[], Any]], Awaitable[Any]],
         made_by: str,
         other_outputs: bool,
+        childless: Callable[[], bool],
         journal: Journal,
         metrics: Metrics,
     ) -> None:
         self._restart_always, self._other_outputs = restart_always, other_outputs
         self._judgement, self._store, self._on_disk, self._made_by = judgement, store, on_disk, made_by
         self._journal, self._metrics = journal, metrics
+        self.childless = childless
         self.judged: Judged | None = None  # the newest
         self.unanswered = ""  # why there is no judgement of the newest snapshot yet
         self.allow_empty = False
@@ -93,7 +95,12 @@ class Preparing:
         self, snapshot: Snapshot, running: Generation | None, good: Generation | None
     ) -> Answer | Inconclusive:
         began = time.monotonic()
-        judged = await self._judgement.judge(snapshot, veto=lambda found: self._veto(found, running))
+        members = running.members if running is not None and not self.childless() else {}
+        judged = await self._judgement.judge(
+            snapshot,
+            veto=lambda found: self._veto(found, running),
+            dispensable=lambda name: name not in members,
+        )
         seconds = time.monotonic() - began
         if isinstance(judged.verdict, Inconclusive):
             if not judged.verdict.crashed or judged.candidate is None:

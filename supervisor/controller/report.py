@@ -142,7 +142,7 @@ def _snippets(facts: Facts, findings: Iterable[Finding]) -> Iterable[SnippetStat
     for snippet in newest:
         own = tuple(by_snippet.get(snippet.name, ()))
         runs = running.get(snippet.name)
-        if runs == snippet.digest or (judged and runs_the_newest(facts) and snippet.trust is not Trust.TENANT):
+        if runs == snippet.digest or (judged and runs_the_newest(facts) and snippet.name not in left_out(facts)):
             state = SnippetState.LIVE
             runs = snippet.digest
         elif _has_error(own) or snippet.name in suspects:

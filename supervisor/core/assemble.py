@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from supervisor.config.classic import runs_in_main
@@ -80,8 +80,16 @@ class _Assembly:
     known: dict[str, str] = field(default_factory=dict)  # values of variables, as far as they can be known
 
 
-def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
-    """The candidate for a snapshot, with all that lint has to say. Pure: the same input gives the same digest."""
+def _nobody(name: str) -> bool:
+    return False
+
+
+def assemble(snapshot: Snapshot, frame: Frame, *, dispensable: Callable[[str], bool] = _nobody) -> Assembled:
+    """The candidate for a snapshot, with all that lint has to say. Pure: the same input gives the same digest.
+
+    `dispensable`: whether a platform snippet whose secret is gone may be left out, because it does not run anyway.
+    Fluent Bit refuses the whole config for one such file, and the others' logs need not wait for it.
+    """
     bench = _Assembly(snapshot, frame, _roots(snapshot), findings=list(snapshot.findings))
     admitted, kept_out = refuse_tenants(snapshot.snippets)
     bench.findings += kept_out
@@ -90,6 +98,14 @@ def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
     if any(snippet.path not in bench.documents for snippet in admitted):
         return Assembled(None, tuple(bench.findings))
     located = list(_linear(bench, admitted))
+    left_out = {finding.snippet for finding in kept_out}
+    secretless = [
+        f for f in _unusable_secrets(bench, located) if f.severity is Severity.ERROR and dispensable(f.snippet)
+    ]
+    if secretless:
+        bench.findings += secretless
+        left_out |= {finding.snippet for finding in secretless}
+        located = [place for place in located if place.snippet.name not in left_out]
     env = list(_variables(bench, located))
     known = _set_values(env, frame.environment)
     bench.known = {**frame.environment, **known}
@@ -103,8 +119,8 @@ def assemble(snapshot: Snapshot, frame: Frame) -> Assembled:
     bench.findings += _unusable_secrets(bench, located)
     if without_output(located) and not frame.pipeline:
         bench.findings.append(_no_output(located))
-    left_out = frozenset(finding.snippet for finding in kept_out)
-    return Assembled(_candidate(bench, resolved, env, service), tuple(bench.findings), left_out)
+    candidate = _candidate(bench, resolved, env, service, left_out)
+    return Assembled(candidate, tuple(bench.findings), frozenset(left_out))
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -267,7 +283,13 @@ def _place(bench: _Assembly, wanted: Wanted) -> str:
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def _candidate(bench: _Assembly, located: list[Located], env: list[tuple[str, Entry]], service: Service) -> Candidate:
+def _candidate(
+    bench: _Assembly,
+    located: list[Located],
+    env: list[tuple[str, Entry]],
+    service: Service,
+    left_out: set[str],
+) -> Candidate:
     frame, snapshot = bench.frame, bench.snapshot
     rendered = list(_stretches(snapshot, located))
     main = render_main(service.entries, env, [file.name for file in rendered])
@@ -277,7 +299,11 @@ def _candidate(bench: _Assembly, located: list[Located], env: list[tuple[str, En
         digest=_digest(files, bench, frame),
         files=files,
         copies=tuple(bench.copies[name] for name in sorted(bench.copies)),
-        members={snippet.name: snippet.digest for snippet in snapshot.snippets if snippet.path in bench.documents},
+        members={
+            snippet.name: snippet.digest
+            for snippet in snapshot.snippets
+            if snippet.path in bench.documents and snippet.name not in left_out
+        },
         endpoint=service.endpoint,
         restart_key=_restart_key(service, frame),
         grace=service.grace,

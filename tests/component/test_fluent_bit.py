@@ -117,6 +117,7 @@ async def test_a_stranger_on_the_port_is_never_taken_for_the_child(talk: Convers
     deaf = talk.fluent_bit.spawn(talk.write(talk.config().replace("http_server: on", "http_server: off")), ENV)
     started = await talk.fluent_bit.ready(deaf, talk.endpoint, 0.5)
     seen = await talk.fluent_bit.observe(deaf, talk.endpoint)
+    await eventually(lambda: "stream processor started" in deaf.stderr_since(0), 20)  # before that a HUP kills it
     talk.fluent_bit.reload(deaf)
     reloaded = await talk.fluent_bit.acknowledged(deaf, talk.endpoint, 0, deaf.stderr_mark(), 0.5)
     rival = talk.fluent_bit.spawn(talk.write(talk.config(inputs=(FAST,))), ENV)
@@ -142,7 +143,7 @@ async def test_a_start_that_never_answers_ends_at_the_deadline(talk: Conversatio
 
 async def test_secrets_of_the_child_do_not_show_in_the_reason_of_its_end(talk: Conversation) -> None:
     text = talk.config(filters=("{name: grep, match: '*', regex: 'log s3cr3t-pattern('}",), inputs=(FAST,))
-    child = talk.fluent_bit.spawn(talk.write(text), {**ENV, "SECRET": "s3cr3t-pattern"})
+    child = talk.fluent_bit.spawn(talk.write(text), {**ENV, "SECRET": "s3cr3t-pattern"}, named=("SECRET",))
 
     outcome = await talk.fluent_bit.ready(child, talk.endpoint, 10)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,3 +124,32 @@ def test_a_second_supervisor_leaves_the_child_of_the_first_alone(tmp_path: Path,
 
             assert first.status()["child"]["pid"] == pid
             assert second.stop() == 0
+
+
+@pytest.mark.real
+def test_a_start_without_a_secret_leaves_out_only_who_uses_it(tmp_path: Path, real: str) -> None:
+    secrets = tmp_path / "secrets" / "platform"
+    secrets.mkdir(parents=True)
+    (secrets / "TOKEN").write_text("value\n")
+    secret = pipeline("with ${TOKEN}", "s")
+    with Running(tmp_path, real, "--secrets-directory", str(secrets.parent)) as supervisor:
+        supervisor.save("a.yaml", pipeline("plain"))
+        supervisor.save("s.yaml", secret)
+        status = supervisor.until_live("s.yaml", secret)
+        supervisor.until_records("with value")
+
+        (secrets / "TOKEN").unlink()
+        supervisor.until(lambda s: any(f["rule"] == "secret-unusable" for f in s["findings"]))
+        flowing = len(supervisor.records())
+        first = status["child"]["pid"]
+        os.kill(first, signal.SIGKILL)
+        status = supervisor.until(lambda s: s["phase"] == "steady" and s["child"]["pid"] not in (None, first), 40)
+        supervisor.until_records("plain", after=flowing)
+
+        states = {one["name"]: one["state"] for one in status["snippets"]}
+        assert states == {"platform/a.yaml": "live", "platform/s.yaml": "refused"}
+        assert not status["in_sync"]
+
+        (secrets / "TOKEN").write_text("another\n")
+        supervisor.until_live("s.yaml", secret, 30)
+        supervisor.until_records("with another")

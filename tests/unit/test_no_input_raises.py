@@ -15,7 +15,7 @@ from supervisor.model import MAIN_FILE, Kind, Severity, Snapshot
 
 OURS = {Kind.SERVICE, Kind.ENV, Kind.INCLUDE}
 FRAME = make_frame(environment={"PATH": "/bin", "SET": "a\nb: c"})
-MANY = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def check(snapshot: Snapshot) -> Assembled:

@@ -139,10 +139,11 @@ def _snippets(facts: Facts, findings: Iterable[Finding]) -> Iterable[SnippetStat
     newest = facts.snapshot.snippets if facts.snapshot else ()
     judged = facts.judged is not None and facts.judged.snapshot is facts.snapshot
     suspects = _suspects(facts, findings) if judged else frozenset()
+    runs_all, left = judged and runs_the_newest(facts), left_out(facts)
     for snippet in newest:
         own = tuple(by_snippet.get(snippet.name, ()))
         runs = running.get(snippet.name)
-        if runs == snippet.digest or (judged and runs_the_newest(facts) and snippet.name not in left_out(facts)):
+        if runs == snippet.digest or (runs_all and snippet.name not in left):
             state = SnippetState.LIVE
             runs = snippet.digest
         elif _has_error(own) or snippet.name in suspects:

@@ -27,7 +27,7 @@ from supervisor.adapters.sources import Sources, WatchReport
 from supervisor.adapters.store import Store, take_lock
 from supervisor.arguments import Invocation
 from supervisor.controller import Controller
-from supervisor.core.assemble import outputs_of_arguments
+from supervisor.core.candidate import outputs_of_arguments
 from supervisor.core.events import Terminate
 from supervisor.desk import Desk
 from supervisor.model import Accepted, StoreError

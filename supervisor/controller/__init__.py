@@ -1,9 +1,11 @@
 """Who owns the state?
 
-`owner.Controller` alone: a mailbox, the machine's `step`, and the actions performed in order. `watches` waits on its
-behalf, as long as a phase lasts; `report` tells how things stand.
+`owner.Controller` alone: a mailbox, the machine's `step`, and the actions performed in order by `performer`. `watches`
+waits on its behalf, as long as a phase lasts; `preparing` finds what may run next; `waiting` answers who asked;
+`report` tells how things stand.
 """
 
-from supervisor.controller.owner import Controller, Outcome
+from supervisor.controller.owner import Controller
+from supervisor.controller.waiting import Outcome
 
 __all__ = ["Controller", "Outcome"]

@@ -22,6 +22,7 @@ from supervisor.adapters.store import Store
 from supervisor.controller.performer import Performer, desired_of
 from supervisor.controller.preparing import Preparing
 from supervisor.controller.report import Facts, runs_the_newest, status_of
+from supervisor.controller.waiting import Outcome, Waiting
 from supervisor.controller.watches import Watches
 from supervisor.core import events as e
 from supervisor.core.machine import Intake, Phase, State, step
@@ -32,24 +33,6 @@ from supervisor.settings import Settings
 READY_WITHOUT_CHILD = 30.0  # seconds for which a child may be gone before readiness falls
 _SEEN_KEPT = 100  # serials whose time is remembered
 RETRY_INSTALL = 5.0  # seconds until what the disk refused is tried again
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a request to look again."""
-
-    outcome: str  # committed | unchanged | refused | reverted | degraded
-    reason: str = ""
-    generation: int | None = None
-
-
-@dataclass(slots=True)
-class _Waiter:
-    """Somebody who waits for what becomes of a serial, and the generation that it became."""
-
-    serial: int
-    future: asyncio.Future[Outcome]
-    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +93,7 @@ class Controller:
         self._of_phase: set[asyncio.Task[None]] = set()  # those that end with the phase
         self._snapshot: Snapshot | None = None
         self._seen: dict[int, float] = {}  # serial → when its change was seen
-        self._waiters: list[_Waiter] = []
+        self._waiting = Waiting()
         self._first: deque[e.Event] = deque()  # what has to be known before anything in the mailbox
         self._unwritten = ""  # what the disk refuses to remember; empty when all is written down
         self._was_ready = False
@@ -185,7 +168,7 @@ class Controller:
         if isinstance(event, e.Changed):
             self._seen = {**dict(list(self._seen.items())[-_SEEN_KEPT:]), self._state.wanted: time.monotonic()}
         if isinstance(item, _Request) and asked:
-            self._waiters.append(_Waiter(self._state.wanted, item.waiter))
+            self._waiting.add(self._state.wanted, item.waiter)
         if isinstance(event, (e.Prepared, e.Refused)) and self._state.intake is not Intake.PREPARING:
             self._preparing.allow_empty = False  # it was meant for what is decided now
         self._note(before, event)
@@ -200,7 +183,8 @@ class Controller:
             self.post(
                 e.Changed()
             )  # what was good does not start any more: perhaps something may run without a part of it
-        self._answer_waiters(before, event, blamed)
+        settled = runs_the_newest(self._facts()) if self._waiting else False
+        self._waiting.hear(event, before, self._state, blamed=blamed, settled=settled, trouble=self._performer.trouble)
 
     async def _perform(self, action: e.Action, event: e.Event, before: State) -> bool:
         """Whether the actions that follow may be performed."""
@@ -322,35 +306,6 @@ class Controller:
         if baseline is not None and not self._state.newcomer:
             self._performer.baseline = baseline
         self._metrics.observed(observation)
-
-    def _answer_waiters(self, before: State, event: e.Event, blamed: int | None) -> None:
-        if isinstance(event, e.Prepared) and event.serial == before.serial:
-            for waiter in self._waiters:
-                if waiter.serial <= event.serial and waiter.generation is None:
-                    waiter.generation = event.ready.generation
-        for waiter in self._waiters:
-            outcome = self._outcome(waiter, before, event, blamed)
-            if outcome is not None and not waiter.future.done():
-                waiter.future.set_result(outcome)
-        self._waiters = [waiter for waiter in self._waiters if not waiter.future.done()]
-
-    def _outcome(self, waiter: _Waiter, before: State, event: e.Event, blamed: int | None) -> Outcome | None:
-        """What became of the request, if that is known by now."""
-        state, trouble = self._state, self._performer.trouble
-        if state.phase is Phase.STOPPED:
-            return Outcome("degraded", "the supervisor stopped")
-        if blamed is not None and blamed == waiter.generation:
-            return Outcome("reverted", trouble)
-        if state.serial < waiter.serial or state.intake is Intake.PREPARING:
-            return None
-        if isinstance(event, e.Refused) and event.serial >= waiter.serial:
-            return Outcome("refused", trouble)
-        if runs_the_newest(self._facts()):
-            unchanged = isinstance(event, e.Prepared) and before.phase is state.phase
-            return Outcome("unchanged" if unchanged else "committed", "", state.current)
-        if isinstance(event, e.Exited) and before.newcomer and state.phase is Phase.BACKOFF:
-            return Outcome("degraded", trouble, state.current)
-        return None
 
     # --- how it looks -----------------------------------------------------------------------------------------
 

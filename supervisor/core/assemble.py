@@ -1,26 +1,24 @@
 """How do base and snippets become one candidate?
 
-Every text is parsed into sections; the base's includes are put where they stand (filters run in load order); the
-sections are written as YAML, one file for each stretch of one snippet, under a main file that alone holds `service:`
-and `env:` and lists the others in order. Nothing of an author's text is passed through.
+Every text is parsed into sections; included ones are put where the include stands (filters run in load order); paths
+are resolved, variables and secrets found, all of it linted. What comes of it is written by `candidate`: nothing of an
+author's text is passed through.
 """
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from supervisor.config.classic import runs_in_main
 from supervisor.config.lint import Located, lint_snippet, lint_whole, variables_of, weigh, without_output
 from supervisor.config.parse import is_yaml, parse, parse_as_yaml
-from supervisor.config.paths import REREAD_KINDS, Wanted, resolve, writable_directories
-from supervisor.config.render import render_main, render_sections
+from supervisor.config.paths import REREAD_KINDS, Wanted, resolve
+from supervisor.core.candidate import make_candidate, slug
 from supervisor.core.lone_pair import with_route
 from supervisor.core.policy import refuse_tenants
-from supervisor.core.service import Frame, Service, expand, is_said, merge_service
+from supervisor.core.service import Frame, expand, is_said, merge_service
 from supervisor.model import (
     GENERATION_ROOT,
     Candidate,
@@ -30,11 +28,7 @@ from supervisor.model import (
     Finding,
     Group,
     Kind,
-    Needed,
-    Node,
-    OutputInstance,
     Reference,
-    RenderedFile,
     Scalar,
     Section,
     Severity,
@@ -46,7 +40,6 @@ from supervisor.model import (
 _INCLUDE_DEPTH = 50
 CLASSIC = "included.conf"  # a name that is read as classic
 _INCLUDE = re.compile(rb"^(@include\s|includes\s*:)", re.IGNORECASE | re.MULTILINE)
-_PIPELINE = {Kind.INPUT, Kind.FILTER, Kind.OUTPUT, Kind.CUSTOM, Kind.STREAM_TASK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +112,10 @@ def assemble(snapshot: Snapshot, frame: Frame, *, dispensable: Callable[[str], b
     bench.findings += _unusable_secrets(bench, located)
     if without_output(located) and not frame.pipeline:
         bench.findings.append(_no_output(located))
-    candidate = _candidate(bench, resolved, env, service, left_out)
+    members = {s.name: s.digest for s in snapshot.snippets if s.path in bench.documents and s.name not in left_out}
+    candidate = make_candidate(
+        resolved, env, service, frame, members=members, copies=bench.copies, watched=bench.watched
+    )
     return Assembled(candidate, tuple(bench.findings), frozenset(left_out))
 
 
@@ -274,130 +270,7 @@ def _place(bench: _Assembly, wanted: Wanted) -> str:
             # A file that includes others finds them beside itself: it stays where it is.
             bench.watched[candidate] = reference.digest
             return candidate
-        name = f"files/{reference.digest[:12]}-{_slug(posixpath.basename(candidate))}"
+        name = f"files/{reference.digest[:12]}-{slug(posixpath.basename(candidate))}"
         bench.copies[name] = CopiedFile(name, reference.content, candidate)
         return f"{GENERATION_ROOT}/{name}"
     return wanted.candidates[0] if wanted.candidates else wanted.written
-
-
-# --- writing ------------------------------------------------------------------------------------------------------
-
-
-def _candidate(
-    bench: _Assembly,
-    located: list[Located],
-    env: list[tuple[str, Entry]],
-    service: Service,
-    left_out: set[str],
-) -> Candidate:
-    frame, snapshot = bench.frame, bench.snapshot
-    rendered = list(_stretches(snapshot, located))
-    main = render_main(service.entries, env, [file.name for file in rendered])
-    files = (main, *rendered)
-    kinds = {place.section.kind for place in located}
-    return Candidate(
-        digest=_digest(files, bench, frame),
-        files=files,
-        copies=tuple(bench.copies[name] for name in sorted(bench.copies)),
-        members={
-            snippet.name: snippet.digest
-            for snippet in snapshot.snippets
-            if snippet.path in bench.documents and snippet.name not in left_out
-        },
-        endpoint=service.endpoint,
-        restart_key=_restart_key(service, frame),
-        grace=service.grace,
-        variables=frozenset(
-            name for place in located for entry in place.section.entries for name, _, _ in variables_of(entry.value)
-        ),
-        directories=tuple(_directories(located, service, frame)),
-        outputs=tuple(_outputs(located, frame)),
-        idle=not (kinds & _PIPELINE) and not frame.pipeline and not service.asked_for_server,
-    )
-
-
-def _directories(located: list[Located], service: Service, frame: Frame) -> Iterator[Needed]:
-    named: set[str] = set()
-    for place in located:
-        for path in writable_directories(place.section, frame.cwd):
-            if path not in named:
-                named.add(path)
-                yield Needed(path, place.snippet.name, place.section.line)
-    storage = posixpath.join(frame.cwd, service.value("storage.path") or "")  # the command line's may be relative
-    if service.value("storage.path") and "${" not in storage and storage not in named:
-        yield Needed(storage, "")
-
-
-def _stretches(snapshot: Snapshot, located: list[Located]) -> Iterator[RenderedFile]:
-    """One file for each run of sections that stand together and come from one snippet."""
-    stretch: list[Section] = []
-    owner: Snippet | None = None
-    count = 0
-    for place in [*located, None]:
-        if owner is not None and (place is None or place.snippet is not owner) and stretch:
-            count += 1
-            name = f"snippets/{count:04d}-{_slug(owner.name)}.yaml"
-            yield render_sections(name, [(owner.name, section) for section in stretch])
-            stretch = []
-        if place is None:
-            return
-        owner = place.snippet
-        if place.section.kind not in (Kind.SERVICE, Kind.ENV, Kind.UNKNOWN) and runs_in_main(place.section):
-            stretch.append(place.section)
-
-
-def _slug(name: str) -> str:
-    """A file name that says whose it is and can do no harm; the number before it makes it unique."""
-    return re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "-", name).strip(".-")[-80:] or "snippet"
-
-
-def _digest(files: tuple[RenderedFile, ...], bench: _Assembly, frame: Frame) -> str:
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(f"{file.name}\0{file.text}\0".encode("utf-8", "surrogateescape"))
-    for name in sorted(bench.copies):
-        whole.update(f"{name}\0{hashlib.sha256(bench.copies[name].content).hexdigest()}\0".encode())
-    for path in sorted(bench.watched):
-        whole.update(f"{path}\0{bench.watched[path]}\0".encode("utf-8", "surrogateescape"))
-    whole.update("\0".join(frame.arguments).encode("utf-8", "surrogateescape"))
-    return whole.hexdigest()
-
-
-def _restart_key(service: Service, frame: Frame) -> str:
-    """What a hot reload cannot change: FIPS mode is fixed at process start (5.1.1), and so are arguments."""
-    fixed = (service.value("security.fips_mode") or "", *frame.arguments)
-    return hashlib.sha256("\0".join(fixed).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _outputs(located: list[Located], frame: Frame) -> Iterator[OutputInstance]:
-    """The outputs under the names that Fluent Bit gives them: the alias, else PLUGIN.N.
-
-    N counts all outputs, whatever their plugin, in load order; those of the command line come first (5.1.1).
-    """
-    number = outputs_of_arguments(frame.arguments)
-    for place in located:
-        if place.section.kind is Kind.OUTPUT:
-            plugin, alias = place.section.get("name"), place.section.get("alias")
-            name = alias.text if alias else f"{plugin.text.lower() if plugin else '?'}.{number}"
-            number += 1
-            fingerprint = hashlib.sha256(_text_of(place.section).encode("utf-8", "surrogateescape")).hexdigest()
-            yield OutputInstance(name, place.snippet.name, fingerprint)
-
-
-def outputs_of_arguments(arguments: tuple[str, ...]) -> int:
-    """How many outputs the command line has."""
-    return sum(argument in ("-o", "--output") or argument.startswith("--output=") for argument in arguments)
-
-
-def _text_of(section: Section) -> str:
-    return repr([(entry.key.lower(), _plain(entry.value)) for entry in section.entries])
-
-
-def _plain(node: Node) -> object:
-    match node:
-        case Scalar():
-            return node.text
-        case Group():
-            return [(entry.key, _plain(entry.value)) for entry in node.entries]
-        case _:
-            return [_plain(item) for item in node.items]

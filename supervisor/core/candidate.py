@@ -1,0 +1,156 @@
+"""How is a candidate written, once it is clear what is in it?
+
+One YAML file for each stretch of one snippet, under a main file that alone holds `service:` and `env:` and lists the
+others in order; and what has to be known of it later: digest, outputs, directories, what a reload cannot change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+
+from supervisor.config.classic import runs_in_main
+from supervisor.config.lint import Located, variables_of
+from supervisor.config.paths import writable_directories
+from supervisor.config.render import render_main, render_sections
+from supervisor.core.service import Frame, Service
+from supervisor.model import (
+    Candidate,
+    CopiedFile,
+    Entry,
+    Group,
+    Kind,
+    Needed,
+    Node,
+    OutputInstance,
+    RenderedFile,
+    Scalar,
+    Section,
+    Snippet,
+)
+
+_PIPELINE = {Kind.INPUT, Kind.FILTER, Kind.OUTPUT, Kind.CUSTOM, Kind.STREAM_TASK}
+
+
+def make_candidate(
+    located: list[Located],
+    env: list[tuple[str, Entry]],
+    service: Service,
+    frame: Frame,
+    *,
+    members: Mapping[str, str],
+    copies: Mapping[str, CopiedFile],
+    watched: Mapping[str, str],
+) -> Candidate:
+    """`located`: all sections in load order; `members`: snippet → digest; `copies`: by name within the generation;
+    `watched`: path → digest of what is only referred to."""
+    rendered = list(_stretches(located))
+    main = render_main(service.entries, env, [file.name for file in rendered])
+    files = (main, *rendered)
+    kinds = {place.section.kind for place in located}
+    return Candidate(
+        digest=_digest(files, copies, watched, frame),
+        files=files,
+        copies=tuple(copies[name] for name in sorted(copies)),
+        members=dict(members),
+        endpoint=service.endpoint,
+        restart_key=_restart_key(service, frame),
+        grace=service.grace,
+        variables=frozenset(
+            name for place in located for entry in place.section.entries for name, _, _ in variables_of(entry.value)
+        ),
+        directories=tuple(_directories(located, service, frame)),
+        outputs=tuple(_outputs(located, frame)),
+        idle=not (kinds & _PIPELINE) and not frame.pipeline and not service.asked_for_server,
+    )
+
+
+def _directories(located: list[Located], service: Service, frame: Frame) -> Iterator[Needed]:
+    named: set[str] = set()
+    for place in located:
+        for path in writable_directories(place.section, frame.cwd):
+            if path not in named:
+                named.add(path)
+                yield Needed(path, place.snippet.name, place.section.line)
+    storage = posixpath.join(frame.cwd, service.value("storage.path") or "")  # the command line's may be relative
+    if service.value("storage.path") and "${" not in storage and storage not in named:
+        yield Needed(storage, "")
+
+
+def _stretches(located: list[Located]) -> Iterator[RenderedFile]:
+    """One file for each run of sections that stand together and come from one snippet."""
+    stretch: list[Section] = []
+    owner: Snippet | None = None
+    count = 0
+    for place in [*located, None]:
+        if owner is not None and (place is None or place.snippet is not owner) and stretch:
+            count += 1
+            name = f"snippets/{count:04d}-{slug(owner.name)}.yaml"
+            yield render_sections(name, [(owner.name, section) for section in stretch])
+            stretch = []
+        if place is None:
+            return
+        owner = place.snippet
+        if place.section.kind not in (Kind.SERVICE, Kind.ENV, Kind.UNKNOWN) and runs_in_main(place.section):
+            stretch.append(place.section)
+
+
+def slug(name: str) -> str:
+    """A file name that says whose it is and can do no harm; the number before it makes it unique."""
+    return re.sub(r"[^A-Za-z0-9._-]+|\.\.+", "-", name).strip(".-")[-80:] or "snippet"
+
+
+def _digest(
+    files: tuple[RenderedFile, ...], copies: Mapping[str, CopiedFile], watched: Mapping[str, str], frame: Frame
+) -> str:
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(f"{file.name}\0{file.text}\0".encode("utf-8", "surrogateescape"))
+    for name in sorted(copies):
+        whole.update(f"{name}\0{hashlib.sha256(copies[name].content).hexdigest()}\0".encode())
+    for path in sorted(watched):
+        whole.update(f"{path}\0{watched[path]}\0".encode("utf-8", "surrogateescape"))
+    whole.update("\0".join(frame.arguments).encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
+
+
+def _restart_key(service: Service, frame: Frame) -> str:
+    """What a hot reload cannot change: FIPS mode is fixed at process start (5.1.1), and so are arguments."""
+    fixed = (service.value("security.fips_mode") or "", *frame.arguments)
+    return hashlib.sha256("\0".join(fixed).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _outputs(located: list[Located], frame: Frame) -> Iterator[OutputInstance]:
+    """The outputs under the names that Fluent Bit gives them: the alias, else PLUGIN.N.
+
+    N counts all outputs, whatever their plugin, in load order; those of the command line come first (5.1.1).
+    """
+    number = outputs_of_arguments(frame.arguments)
+    for place in located:
+        if place.section.kind is Kind.OUTPUT:
+            plugin, alias = place.section.get("name"), place.section.get("alias")
+            name = alias.text if alias else f"{plugin.text.lower() if plugin else '?'}.{number}"
+            number += 1
+            fingerprint = hashlib.sha256(_text_of(place.section).encode("utf-8", "surrogateescape")).hexdigest()
+            yield OutputInstance(name, place.snippet.name, fingerprint)
+
+
+def outputs_of_arguments(arguments: tuple[str, ...]) -> int:
+    """How many outputs the command line has."""
+    return sum(argument in ("-o", "--output") or argument.startswith("--output=") for argument in arguments)
+
+
+def _text_of(section: Section) -> str:
+    return repr([(entry.key.lower(), _plain(entry.value)) for entry in section.entries])
+
+
+def _plain(node: Node) -> object:
+    match node:
+        case Scalar():
+            return node.text
+        case Group():
+            return [(entry.key, _plain(entry.value)) for entry in node.entries]
+        case _:
+            return [_plain(item) for item in node.items]

@@ -76,12 +76,15 @@ def resolve(
 
 
 def writable_directories(section: Section, cwd: str) -> tuple[str, ...]:
-    """Absolute directories that Fluent Bit writes to for this section; unknown ones (`${`, `$`, `%`) are left out."""
+    """Absolute directories that Fluent Bit writes to for this section; unknown ones (`${`, `$`, `%`) are left out.
+
+    That of `log_file` too: without it Fluent Bit stays on stderr (5.1.1), and to make it would take the log from there.
+    """
     directories: list[str] = []
     plugin = _plugin(section.kind, section.entries)
     for entry in section.entries:
         rule = _rule(section.kind, plugin, entry, section.entries)
-        if rule is None or rule.use not in (Use.FILE, Use.DIRECTORY):
+        if rule is None or rule.use not in (Use.FILE, Use.DIRECTORY) or rule.kind == "log_file":
             continue
         for path in _texts(entry.value):
             if _is_path(path) and "$" not in path and "%" not in path:

@@ -163,7 +163,7 @@ def test_resolving_keeps_lines_and_everything_else() -> None:
 @pytest.mark.parametrize(
     ("text", "directories"),
     [
-        ("[SERVICE]\n  log_file l/x.log\n  storage.path s\n", ("/cwd/l", "/cwd/s")),
+        ("[SERVICE]\n  log_file l/x.log\n  storage.path s\n", ("/cwd/s",)),
         ("[INPUT]\n  name tail\n  db /var/d/x.db\n", ("/var/d",)),
         ("[OUTPUT]\n  name s3\n  store_dir b\n", ("/cwd/b",)),
         ("[OUTPUT]\n  name file\n  path p\n  file f\n", ("/cwd/p",)),

@@ -74,14 +74,24 @@ def waits_until(condition: Callable[[], object], limit: float = 10.0) -> object:
     return answer
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say on the last lines how much of the suite met the real binary."""
+LAST_WORDS = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Count how much of the suite met the real binary."""
 
     def of_real(outcome: str) -> int:
         return sum("real" in report.keywords for report in terminalreporter.stats.get(outcome, []))
 
-    ran = of_real("passed") + of_real("failed")
+    ran, missing = of_real("passed") + of_real("failed"), of_real("skipped")
     where = REAL or "none found ($FLUENT_BIT, PATH, /fluent-bit/bin, /opt/fluent-bit/bin)"
-    terminalreporter.write_line(f"real Fluent Bit: {where}")
-    missing = of_real("skipped")
-    terminalreporter.write_line(f"tests against the real binary: {ran} ran, {missing} skipped for want of one")
+    config.stash[LAST_WORDS] = [
+        f"real Fluent Bit: {where}",
+        f"tests against the real binary: {ran} ran, {missing} skipped for want of one",
+    ]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The very last lines say it: after a long list of what was skipped it would be overlooked."""
+    for line in config.stash.get(LAST_WORDS, []):
+        print(line)

@@ -163,7 +163,7 @@ def test_in_a_crash_loop_each_pause_is_longer_and_the_end_of_the_cause_is_the_en
     tmp_path: Path, double: str
 ) -> None:
     program = Faulty(tmp_path, double)
-    with supervise(tmp_path, program.path) as supervisor:
+    with supervise(tmp_path, program.path, health_probation="2s") as supervisor:
         supervisor.save("a.yaml", flow("one"))
         good = supervisor.until_live("a.yaml", flow("one"))["good"]
         program.plant("run", "(sleep 0.4; kill -KILL $$) &")

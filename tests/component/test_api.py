@@ -423,7 +423,7 @@ async def test_closing_cuts_off_who_waits_and_removes_the_socket(tmp_path: Path)
     writer.close()
 
 
-# --- who may change something (S11) ---------------------------------------------------------------------------
+# --- who may change something ---------------------------------------------------------------------------
 
 RIGHT = {"Authorization": "Bearer sesame", "Content_Type": "application/json"}
 

@@ -35,11 +35,16 @@ def odd_dispositions() -> Iterator[None]:
     signal.signal(signal.SIGUSR2, before[1])
 
 
+OF_THE_LIBRARY = 0b11 << 31
+"""Signals 32 and 33: the C library keeps them for itself, and whoever started us may have left one ignored."""
+
+
 @pytest.mark.usefixtures("odd_dispositions")
 async def test_a_program_starts_with_empty_mask_and_default_dispositions(processes: Processes) -> None:
     completed = await processes.run(["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"], env=ENV, cwd=None, timeout=10)
 
-    assert [line.split()[1] for line in completed.stdout.splitlines()] == ["0" * 16] * 2
+    masks = [int(line.split()[1], 16) & ~OF_THE_LIBRARY for line in completed.stdout.splitlines()]
+    assert masks == [0, 0]
     assert signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
 

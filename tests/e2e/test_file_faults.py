@@ -52,7 +52,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# --- F1, F2: a reading in the middle of a writing ---------------------------------------------------------------
+# --- a reading in the middle of a writing ---------------------------------------------------------------
 
 CLASSIC = """\
 [SERVICE]
@@ -110,7 +110,7 @@ def test_swaps_of_a_volume_go_live_whole_and_the_last_one_stays(tmp_path: Path, 
         assert all(by_digest[a] == by_digest[b] for a, b in pairs), "no generation mixes two of the volume"
 
 
-# --- F3, F4: directories --------------------------------------------------------------------------------------
+# --- directories --------------------------------------------------------------------------------------
 
 
 def test_nothing_configured_is_idle_and_ready_and_live_as_soon_as_something_comes(
@@ -207,7 +207,7 @@ def test_an_output_less_rest_waits_until_somebody_says_that_it_is_meant(tmp_path
         assert not [one for one in supervisor.status()["snippets"] if one["name"] == "platform/b.yaml"]
 
 
-# --- F6, F7, F8: files that cannot be read ----------------------------------------------------------------------
+# --- files that cannot be read ----------------------------------------------------------------------
 
 
 def test_a_snippet_that_may_not_be_read_is_not_a_deleted_one(tmp_path: Path, double: str) -> None:
@@ -289,7 +289,7 @@ def test_what_is_no_file_is_named_and_never_opened(tmp_path: Path, double: str) 
         supervisor.until_live("link.yaml", flowing("link", "l"))
 
 
-# --- F5: the state directory while it is used -------------------------------------------------------------------
+# --- the state directory while it is used -------------------------------------------------------------------
 
 FULL = ("cat /dev/zero > {0}/fill || true", "rm {0}/fill")
 READ_ONLY = ("mount --bind {0} {0} && mount -o remount,bind,ro {0}", "umount {0}")
@@ -397,7 +397,7 @@ def test_with_nothing_writable_but_memory_it_runs_and_says_what_is_missing(tmp_p
         assert supervisor.stop() == 0
 
 
-# --- F11, F12, F13: the state directory at the start ------------------------------------------------------------
+# --- the state directory at the start ------------------------------------------------------------
 
 
 def tear(state: Path) -> None:
@@ -502,7 +502,7 @@ def test_a_second_supervisor_waits_unready_and_takes_over_when_the_first_is_gone
             assert second.stop() == 0
 
 
-# --- F15: Fluent Bit's own disk ---------------------------------------------------------------------------------
+# --- Fluent Bit's own disk ---------------------------------------------------------------------------------
 
 
 @pytest.mark.real

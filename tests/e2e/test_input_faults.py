@@ -106,7 +106,7 @@ def until_said(supervisor: Running, name: str, rule: str) -> dict[str, Any]:
     return of_rule(supervisor.until(lambda status: of_rule(status) and status["intake"] == "settled"))[0]
 
 
-# --- I1: a mistake in one of many -------------------------------------------------------------------------------
+# --- a mistake in one of many -------------------------------------------------------------------------------
 
 FILTER = "pipeline:\n  filters:\n    - name: grep\n      match: a\n      regex: message {}\n"
 MISTAKES = [
@@ -152,7 +152,7 @@ def test_the_correction_goes_live_together_with_what_waited_for_it(flowing: Runn
     assert not status["findings"]
 
 
-# --- I3: what Fluent Bit takes without a word -------------------------------------------------------------------
+# --- what Fluent Bit takes without a word -------------------------------------------------------------------
 
 NULL = "[OUTPUT]\n    name null\n    match none\n"
 SILENT = [
@@ -211,7 +211,7 @@ def test_records_without_any_output_are_said_so_and_go_live_only_where_none_flow
         assert "reload --allow-empty" in said["hint"]
 
 
-# --- I6: the base ---------------------------------------------------------------------------------------------
+# --- the base ---------------------------------------------------------------------------------------------
 
 SERVICE = "[SERVICE]\n    flush 0.2\n    parsers_file parsers.conf\n"
 BASE = SERVICE + "{}[OUTPUT]\n    name stdout\n    match a\n    format json_lines\n"
@@ -283,7 +283,7 @@ def test_a_base_that_is_broken_at_the_first_start_leaves_us_up_and_waiting(tmp_p
         assert supervisor.stop() == 0
 
 
-# --- I9: everything gone ----------------------------------------------------------------------------------------
+# --- everything gone ----------------------------------------------------------------------------------------
 
 
 def test_deleting_everything_does_not_empty_the_pipeline(tmp_path: Path, fluent_bit: str) -> None:
@@ -359,7 +359,7 @@ def test_a_mount_that_is_gone_keeps_everything_with_an_alarm_for_as_long_as_it_l
         assert not status["warnings"]
 
 
-# --- I11: size ------------------------------------------------------------------------------------------------
+# --- size ------------------------------------------------------------------------------------------------
 
 
 def test_a_huge_file_is_refused_unread(supervisor: Running) -> None:
@@ -414,7 +414,7 @@ def memory_peak(supervisor: Running) -> int:
     return int(peak)
 
 
-# --- I12, I13: bytes, and YAML for experts ----------------------------------------------------------------------
+# --- bytes, and YAML for experts ----------------------------------------------------------------------
 
 DEEP = "[" * 30 + "]" * 30
 LAUGHS = "a: &a [x,x]\n" + "".join(
@@ -497,7 +497,7 @@ def test_words_that_yaml_takes_for_something_else_arrive_as_they_were_written(tm
         waits_until(lambda: set(re.findall(r"^\[\d+\] (\S+): ", supervisor.records(), re.MULTILINE)) == set(words))
 
 
-# --- I14, I15: many, and the same name twice --------------------------------------------------------------------
+# --- many, and the same name twice --------------------------------------------------------------------
 
 
 def test_hundreds_of_snippets_go_live_and_the_one_bad_one_is_named(tmp_path: Path, double: str) -> None:

@@ -94,6 +94,23 @@ async def test_a_missing_include_names_who_includes_it(talk: Conversation) -> No
     assert "No such file or directory (including file 'nothing.yaml')" in verdict.findings[0].message
 
 
+@pytest.mark.parametrize(
+    ("part", "included", "yaml"),
+    [("pipeline:\n  inputs:\n    - name: nosuch\n", 0, 0), ("pipeline:\n  inputs:\n    - name: [\n", 1, 1)],
+    ids=["unknown plugin", "bad YAML"],
+)
+async def test_only_what_cannot_be_read_says_where_it_was_included(
+    talk: Conversation, part: str, included: int, yaml: int
+) -> None:
+    (talk.directory / "part.yaml").write_text(part)
+
+    done = await talk.run("-D", "-c", talk.write("includes:\n  - part.yaml\n"))
+
+    assert done.returncode == 1
+    assert done.stderr.count("including file") == included
+    assert done.stderr.count("[error] yaml error") == yaml
+
+
 async def test_a_missing_main_file_is_refused(talk: Conversation) -> None:
     done = await talk.run("-D", "-c", "nothing.yaml")
 

@@ -206,7 +206,9 @@ def _include(path: str, pattern: str, number: int, config: Config, seen: set[str
             if name not in seen:
                 _read_file(name, config, seen)
         except ConfigError as error:
-            raise ConfigError(*error.args, where, "yaml error") from None
+            if error.args[-1] != "yaml error":
+                raise  # found after reading, when nobody knows any more which file it came from
+            raise ConfigError(*error.args[:-1], where, "yaml error") from None
 
 
 def _check_service(config: Config) -> None:

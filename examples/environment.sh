@@ -26,7 +26,7 @@ find_fluent_bit() { # prints the path of a real Fluent Bit, or nothing
 
 make_environment() {
     local extra=${1:-} place base wanted
-    place=${FBS_ENVIRONMENT:-$root/.venv${extra:+-$extra}}
+    place=${ENVIRONMENT_DIRECTORY:-$root/.venv${extra:+-$extra}}
     base=$(find_python) || return 1
     wanted="$base $extra $(cksum <"$root/pyproject.toml")"
     PYTHON=$place/bin/python

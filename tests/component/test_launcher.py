@@ -15,7 +15,14 @@ import pytest
 LAUNCHER = Path(__file__).parents[2] / "image" / "launcher"
 HELD_BACK = LAUNCHER.read_text().split("\n", 1)[0].removeprefix("#!").replace(" -S", "").split()[:-2]
 """What the first line of the launcher starts Python with."""
-REAL = '#!/bin/sh\necho "real: $*"\ngrep -E "SigBlk|SigIgn" /proc/$$/status\nexit 7\n'
+REAL = """#!/bin/sh
+echo "real: $*"
+while read -r name value; do
+    case $name in SigBlk: | SigIgn:) echo "$name $value" ;; esac
+done < /proc/$$/status
+exit 7
+"""
+"""Reads its own state without starting anything: a shell holds all signals back around the start of a command."""
 SUPERVISE = """
 import runpy, sys, types
 cli = types.ModuleType("supervisor.cli")

@@ -257,7 +257,7 @@ class Supervisor:
         )
 
     def _made_by(self, binary: Binary) -> str:
-        frame = replace(self._frame, environment={})
+        frame = replace(self._frame, environment={}, schema=None)
         facts = repr((binary.identity, __version__, frame))
         return hashlib.sha256(facts.encode("utf-8", "backslashreplace")).hexdigest()
 

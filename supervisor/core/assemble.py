@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from supervisor.config.lint import Located, lint_snippet, lint_whole, variables_of, weigh, without_output
+from supervisor.config.lint import Context, Located, lint_snippet, lint_whole, variables_of, weigh, without_output
 from supervisor.config.parse import is_yaml, parse, parse_as_yaml
 from supervisor.config.paths import REREAD_KINDS, Wanted, resolve
-from supervisor.core.candidate import make_candidate, slug
+from supervisor.core.candidate import Parts, make_candidate, slug
 from supervisor.core.lone_pair import with_route
 from supervisor.core.policy import refuse_tenants
 from supervisor.core.service import Frame, expand, is_said, merge_service
@@ -49,6 +49,7 @@ class Assembled:
     candidate: Candidate | None
     findings: tuple[Finding, ...]
     left_out: frozenset[str] = frozenset()  # snippets that the candidate does without; the others do not mind
+    parts: Parts | None = None  # what the candidate was made of; a trial start makes another of it
     trace: str = ""  # of a fault of our own, for our log
 
     @property
@@ -77,11 +78,18 @@ def _nobody(name: str) -> bool:
     return False
 
 
-def assemble(snapshot: Snapshot, frame: Frame, *, dispensable: Callable[[str], bool] = _nobody) -> Assembled:
+def assemble(
+    snapshot: Snapshot,
+    frame: Frame,
+    *,
+    dispensable: Callable[[str], bool] = _nobody,
+    newcomers: frozenset[str] | None = None,
+) -> Assembled:
     """The candidate for a snapshot, with all that lint has to say. Pure: the same input gives the same digest.
 
     `dispensable`: whether a platform snippet whose secret is gone may be left out, because it does not run anyway.
     Fluent Bit refuses the whole config for one such file, and the others' logs need not wait for it.
+    `newcomers`: snippets whose version does not run yet: of two in conflict the newcomer is told to yield. None: all.
     """
     bench = _Assembly(snapshot, frame, _roots(snapshot), findings=list(snapshot.findings))
     admitted, kept_out = refuse_tenants(snapshot.snippets)
@@ -107,16 +115,15 @@ def assemble(snapshot: Snapshot, frame: Frame, *, dispensable: Callable[[str], b
         resolved = with_route(frame.arguments, resolved)
     service = merge_service(frame, resolved, known)
     bench.findings += service.findings
-    names = frozenset(frame.environment) | frozenset(known) | frozenset(snapshot.secrets)
-    bench.findings += [weigh(finding, _trust_of(snapshot, finding)) for finding in lint_whole(located, names)]
+    variables = {**dict.fromkeys(snapshot.secrets), **bench.known}
+    context = Context(variables, frame.schema, newcomers)
+    bench.findings += [weigh(finding, _trust_of(snapshot, finding)) for finding in lint_whole(located, context)]
     bench.findings += _unusable_secrets(bench, located)
     if without_output(located) and not frame.pipeline:
         bench.findings.append(_no_output(located))
     members = {s.name: s.digest for s in snapshot.snippets if s.path in bench.documents and s.name not in left_out}
-    candidate = make_candidate(
-        resolved, env, service, frame, members=members, copies=bench.copies, watched=bench.watched
-    )
-    return Assembled(candidate, tuple(bench.findings), frozenset(left_out))
+    parts = Parts(tuple(resolved), tuple(env), service, members, bench.copies, bench.watched)
+    return Assembled(make_candidate(parts, frame), tuple(bench.findings), frozenset(left_out), parts)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -140,7 +147,7 @@ def _read(bench: _Assembly, snippet: Snippet, root: str) -> None:
     if parsed.document is None:
         bench.findings += said  # the real binary would not read it either: an error whoever wrote it
         return
-    said += lint_snippet(snippet, parsed.document)
+    said += lint_snippet(snippet, parsed.document, bench.frame.schema)
     bench.findings += [weigh(finding, snippet.trust) for finding in said]
     bench.documents[snippet.path] = parsed.document
 

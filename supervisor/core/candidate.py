@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from supervisor.config.classic import runs_in_main
 from supervisor.config.lint import Located, variables_of
@@ -34,27 +35,30 @@ from supervisor.model import (
 _PIPELINE = {Kind.INPUT, Kind.FILTER, Kind.OUTPUT, Kind.CUSTOM, Kind.STREAM_TASK}
 
 
-def make_candidate(
-    located: list[Located],
-    env: list[tuple[str, Entry]],
-    service: Service,
-    frame: Frame,
-    *,
-    members: Mapping[str, str],
-    copies: Mapping[str, CopiedFile],
-    watched: Mapping[str, str],
-) -> Candidate:
-    """`located`: all sections in load order; `members`: snippet → digest; `copies`: by name within the generation;
-    `watched`: path → digest of what is only referred to."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a candidate is made of."""
+
+    located: tuple[Located, ...]  # all sections in load order, paths resolved
+    env: tuple[tuple[str, Entry], ...]  # each with the snippet that says it, or "" when it is ours
+    service: Service
+    members: Mapping[str, str]  # snippet → digest
+    copies: Mapping[str, CopiedFile]  # by name within the generation
+    watched: Mapping[str, str]  # path → digest of what is only referred to
+
+
+def make_candidate(parts: Parts, frame: Frame) -> Candidate:
+    """The parts, written; pure."""
+    located, service, copies, watched = parts.located, parts.service, parts.copies, parts.watched
     rendered = list(_stretches(located))
-    main = render_main(service.entries, env, [file.name for file in rendered])
+    main = render_main(service.entries, list(parts.env), [file.name for file in rendered])
     files = (main, *rendered)
     kinds = {place.section.kind for place in located}
     return Candidate(
         digest=_digest(files, copies, watched, frame),
         files=files,
         copies=tuple(copies[name] for name in sorted(copies)),
-        members=dict(members),
+        members=dict(parts.members),
         endpoint=service.endpoint,
         restart_key=_restart_key(service, frame),
         grace=service.grace,
@@ -67,7 +71,7 @@ def make_candidate(
     )
 
 
-def _directories(located: list[Located], service: Service, frame: Frame) -> Iterator[Needed]:
+def _directories(located: Sequence[Located], service: Service, frame: Frame) -> Iterator[Needed]:
     named: set[str] = set()
     for place in located:
         for path in writable_directories(place.section, frame.cwd):
@@ -79,7 +83,7 @@ def _directories(located: list[Located], service: Service, frame: Frame) -> Iter
         yield Needed(storage, "")
 
 
-def _stretches(located: list[Located]) -> Iterator[RenderedFile]:
+def _stretches(located: Sequence[Located]) -> Iterator[RenderedFile]:
     """One file for each run of sections that stand together and come from one snippet."""
     stretch: list[Section] = []
     owner: Snippet | None = None
@@ -122,7 +126,7 @@ def _restart_key(service: Service, frame: Frame) -> str:
     return hashlib.sha256("\0".join(fixed).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _outputs(located: list[Located], frame: Frame) -> Iterator[OutputInstance]:
+def _outputs(located: Sequence[Located], frame: Frame) -> Iterator[OutputInstance]:
     """The outputs under the names that Fluent Bit gives them: the alias, else PLUGIN.N.
 
     N counts all outputs, whatever their plugin, in load order; those of the command line come first (5.1.1).

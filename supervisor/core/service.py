@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from supervisor.config.lint import Located
+from supervisor.config.schema import Schema
 from supervisor.core.lone_pair import is_routed_unasked
 from supervisor.model import Endpoint, Entry, Finding, Kind, Scalar, Severity, Trust
 
@@ -36,6 +37,7 @@ class Frame:
     http_port: int = 2020
     grace: float = 5.0  # seconds
     buffers: str | None = None  # None: no place for them
+    schema: Schema | None = field(default=None, repr=False, compare=False)  # of the binary; None: it was not asked
 
 
 @dataclass(frozen=True, slots=True)

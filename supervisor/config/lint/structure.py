@@ -10,9 +10,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
-from supervisor.model import Document, Entry, Finding, Group, Kind, Node, Scalar, Section, Severity, Snippet, Trust
+from supervisor.config.lint.nouns import Context, Located
+from supervisor.config.schema import Schema
+from supervisor.model import Document, Entry, Finding, Group, Kind, Node, Scalar, Section, Severity, Snippet
 from supervisor.model import Sequence as Listing
 
 SERVICE_KEYS = frozenset(
@@ -88,32 +89,9 @@ SECTION_TITLES: dict[str, tuple[str, ...]] = {
 
 _VARIABLE = re.compile(r"\$\{([^}:]*)(:-[^}]*)?\}")
 _PLUGIN_KINDS = {Kind.INPUT, Kind.FILTER, Kind.OUTPUT, Kind.CUSTOM}
-_DOUBTFUL = {"unset-variable", "duplicate-alias", "unknown-service-key", "empty-snippet", "no-output"}
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A section and the snippet that says it."""
-
-    snippet: Snippet
-    section: Section
-
-
-def weigh(finding: Finding, trust: Trust) -> Finding:
-    """The finding with the severity that it has for an author of that trust.
-
-    What the real binary runs is at most a warning for the base. Doubts are errors for tenants only.
-    """
-    if finding.severity is Severity.INFO:
-        return finding
-    if trust is Trust.BASE:
-        return replace(finding, severity=Severity.WARNING)
-    if finding.rule in _DOUBTFUL:
-        return replace(finding, severity=Severity.ERROR if trust is Trust.TENANT else Severity.WARNING)
-    return finding
-
-
-def lint_snippet(snippet: Snippet, document: Document) -> Iterator[Finding]:
+def lint_snippet(snippet: Snippet, document: Document, schema: Schema | None = None) -> Iterator[Finding]:
     """What can be said of one snippet by itself; unweighed."""
     if not document.sections:
         yield _at(
@@ -133,14 +111,11 @@ def lint_snippet(snippet: Snippet, document: Document) -> Iterator[Finding]:
                 yield from _instance(snippet, document, section)
 
 
-def lint_whole(sections: Sequence[Located], variables: frozenset[str]) -> Iterator[Finding]:
-    """What can be said of the sections together; unweighed.
-
-    `variables`: names that have a value, from the environment, a secret or the config itself.
-    """
+def lint_whole(sections: Sequence[Located], context: Context) -> Iterator[Finding]:
+    """What can be said of the sections together; unweighed."""
     yield from _outputs_without_match(sections)
     yield from _duplicate_aliases(sections)
-    yield from _unset_variables(sections, variables)
+    yield from _unset_variables(sections, frozenset(context.variables))
 
 
 def without_output(sections: Iterable[Located]) -> bool:

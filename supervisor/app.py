@@ -13,6 +13,7 @@ import os
 import signal
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 
 from supervisor import __version__
@@ -24,15 +25,15 @@ from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child, Processes
 from supervisor.adapters.process.leftover import end_leftover, remember
 from supervisor.adapters.sources import Sources, WatchReport
-from supervisor.adapters.store import Store, take_lock
+from supervisor.adapters.store import Store, lay_out, take_lock
+from supervisor.adapters.trial import Trial
 from supervisor.arguments import Invocation
 from supervisor.controller import Controller
-from supervisor.core.candidate import outputs_of_arguments
 from supervisor.core.events import Terminate
 from supervisor.desk import Desk
 from supervisor.model import Accepted, StoreError
 from supervisor.places import find_places, make_frame, monitoring_port
-from supervisor.prepare import Judgement
+from supervisor.prepare import Judgement, Testing
 from supervisor.settings import Settings
 
 EXIT_BUG = 70
@@ -131,9 +132,8 @@ class Supervisor:
             message = f"Fluent Bit {binary.version} cannot reload: every change is a restart"
             self._journal.say("warning", "binary.restarts", message)
         made_by = self._made_by(binary)
-        judgement = Judgement(
-            frame=self._frame, fluent_bit=fluent_bit, scratch=os.path.join(self._places.run, "candidate")
-        )
+        self._frame = replace(self._frame, schema=await fluent_bit.schema())
+        judgement = self._make_judgement(fluent_bit)
         controller = self._controller = Controller(
             settings=self._settings,
             fluent_bit=fluent_bit,
@@ -143,7 +143,7 @@ class Supervisor:
             journal=self._journal,
             made_by=made_by,
             restart_always=self._invocation.pipeline or self._invocation.trace,
-            other_outputs=outputs_of_arguments(self._invocation.arguments) > 0,
+            arguments=self._invocation.arguments,
             watch_mode=lambda: sources.mode,
             remember_child=self._remember_child,
             degraded=self._places.problems,
@@ -196,7 +196,8 @@ class Supervisor:
         judged = await judgement.judge(snapshot)
         if isinstance(judged.verdict, Accepted) and judged.candidate is not None and not judged.candidate.idle:
             with contextlib.suppress(StoreError):
-                fresh = self._store.keep_candidate(judged.candidate, snapshot, made_by)
+                versions = {name: version.key for name, version in judged.versions.items()}
+                fresh = self._store.keep_candidate(judged.candidate, judged.selected, made_by, versions)
                 controller.boot_from(fresh, proven=False)
 
     async def _follow_sources(self, controller: Controller, sources: Sources) -> None:
@@ -242,8 +243,31 @@ class Supervisor:
             arguments=self._invocation.arguments,
             child_only=("-q",) if self._invocation.quiet else (),
             validate_timeout=self._settings.validate.timeout,
-            secrets=lambda: values_in(os.path.join(self._settings.secrets_directory, "platform")),
+            secrets=self._secrets,
         )
+
+    def _make_judgement(self, fluent_bit: FluentBit) -> Judgement:
+        trial = Trial(
+            processes=self._processes,
+            binary=self._settings.fluent_bit.binary,
+            cwd=self._cwd,
+            directory=os.path.join(self._places.run, "trial"),
+            lay_out=lay_out,
+            timeout=self._settings.validate.timeout,
+            secrets=self._secrets,
+        )
+        testing = Testing(
+            frame=self._frame,
+            fluent_bit=fluent_bit,
+            scratch=os.path.join(self._places.run, "candidate"),
+            trial=trial if self._settings.validate.trial else None,
+            held_ports=lambda: self._controller.held_ports() if self._controller is not None else frozenset(),
+            heard=self._metrics.validated,
+        )
+        return Judgement(testing)
+
+    def _secrets(self) -> Mapping[str, str]:
+        return values_in(os.path.join(self._settings.secrets_directory, "platform"))
 
     def _make_api(self) -> Api:
         token_file = self._settings.api.token_file

@@ -13,13 +13,14 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from supervisor import __version__
-from supervisor.adapters.client import AdminClient, Document, reload_text, snippets_text, status_text
+from supervisor.adapters.client import AdminClient, Document, outcome_text, snippets_text, status_text
 from supervisor.arguments import (
     Check,
     HandOver,
     Help,
     Invocation,
     Refusal,
+    Release,
     Reload,
     Render,
     Snippets,
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _run(command)
             case Check() | Render():
                 return _judge(command)
-            case Status() | Snippets() | Reload():
+            case Status() | Snippets() | Reload() | Release():
                 return _ask(command)
             case HandOver():
                 return _hand_over(command)
@@ -118,7 +119,7 @@ def _leave_at_once(number: int, _frame: object) -> None:
 
 def _judge(command: Check | Render) -> int:
     from supervisor.offline import judge_offline
-    from supervisor.reports import as_github, as_json, as_sarif, as_text, rendered
+    from supervisor.reports import as_github, as_json, as_sarif, as_text, printable, rendered
 
     invocation = command.invocation
     settings = _load(invocation.flags, invocation.settings_file, os.getcwd())
@@ -132,7 +133,11 @@ def _judge(command: Check | Render) -> int:
     if isinstance(command, Render):
         if findings:
             sys.stderr.write(as_text(findings, told.verdict_text, told.contents))
-        if told.candidate is not None:
+        nothing_left = told.candidate is None or (told.candidate.idle and told.left_out)
+        if told.left_out:
+            rest = "; nothing is left that would run" if nothing_left else ""
+            print(f"fluent-bit-supervisor: left out: {printable(', '.join(told.left_out))}{rest}", file=sys.stderr)
+        if told.candidate is not None and not nothing_left:
             sys.stdout.write(rendered(told.candidate, explain=command.explain))
         return told.exit_code
     match command.format:
@@ -149,7 +154,7 @@ def _judge(command: Check | Render) -> int:
     return told.exit_code
 
 
-def _ask(command: Status | Snippets | Reload) -> int:
+def _ask(command: Status | Snippets | Reload | Release) -> int:
     settings = _load(command.flags, command.settings_file, os.getcwd())
     client = AdminClient(_socket_path(settings.run_directory))
     document: Document
@@ -162,7 +167,10 @@ def _ask(command: Status | Snippets | Reload) -> int:
             text, as_document = snippets_text(document), command.json
         case Reload():
             document, code = client.reload(command.wait, command.allow_empty)
-            text, as_document = reload_text(document), False
+            text, as_document = outcome_text(document), False
+        case Release():
+            document, code = client.release(command.name, command.wait)
+            text, as_document = outcome_text(document), command.json
     if as_document:
         import json
 

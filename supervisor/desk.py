@@ -9,7 +9,7 @@ from supervisor.adapters.api import Answer
 from supervisor.adapters.sources import Sources
 from supervisor.controller import Controller, Outcome
 from supervisor.controller.report import NOTHING_YET
-from supervisor.model import Status
+from supervisor.model import SnippetState, Status
 
 BIRTH_PATIENCE = 5.0  # seconds that a wish waits for a supervisor that is still starting
 
@@ -54,6 +54,26 @@ class Desk:
                 return Answer("degraded", NOTHING_YET.reason, None)
             return Answer("accepted", f"no outcome after {patience:g} s: it goes on", None)
         return Answer(outcome.outcome, outcome.reason, outcome.generation)
+
+    async def release(self, name: str, *, wait: float | None) -> Answer:
+        """With `wait`, what became of this very snippet: others may be refused all the while."""
+        try:
+            async with asyncio.timeout(BIRTH_PATIENCE):
+                await self._house.born.wait()
+        except TimeoutError:
+            return Answer("degraded", NOTHING_YET.reason, None)
+        controller = self._house.controller
+        assert controller is not None
+        if why := await controller.release(name):
+            return Answer("not-kept-out", why, None)
+        if wait is None:
+            return Answer("released", "it is tried again now", None)
+        answer = await self.reload(wait=wait, allow_empty=False)
+        status = controller.status()
+        is_live = any(one.name == name and one.state is SnippetState.LIVE for one in status.snippets)
+        if answer.outcome == "refused" and is_live:
+            return Answer("committed", "", status.current.generation)
+        return answer
 
     async def _ask(self, allow_empty: bool) -> asyncio.Future[Outcome]:
         await self._house.born.wait()

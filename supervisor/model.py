@@ -119,6 +119,8 @@ class Snapshot:
     secrets: Mapping[str, Reference] = field(default_factory=dict)  # by variable name; platform secrets
     findings: tuple[Finding, ...] = ()  # what reading itself has to say: too large, not a file, unreadable
     alarms: tuple[str, ...] = ()  # what is kept although it cannot be read at present, one sentence each
+    kept: Mapping[str, Mapping[str, Reference]] = field(default_factory=dict)
+    """For a snippet that stays in an older version: what that version refers to, by path, before `references`."""
 
 
 # --- what it says --------------------------------------------------------------------------------------------
@@ -299,6 +301,7 @@ class Inconclusive:
 
     reason: str
     crashed: bool = False  # the question itself made Fluent Bit crash: only a real start can answer it
+    timed_out: bool = False  # it was not answered in time; asked again, it would not be either
 
 
 Verdict = Accepted | Rejected | Inconclusive
@@ -320,6 +323,19 @@ class Generation:
     created_at: float  # seconds since the epoch, for display only
     variables: tuple[str, ...] = ()  # names that its text reads from the environment
     made_by: str = ""  # digest of binary, version and settings that it was made and checked with
+    versions: Mapping[str, str] = field(default_factory=dict)  # snippet identity → key of its version
+
+
+@dataclass(frozen=True, slots=True)
+class Conviction:
+    """A version of a snippet that proved unhealthy at run time. Another version is free, after the hold-down."""
+
+    key: str  # of the version, keyed
+    reason: str
+    at: float  # seconds since the epoch
+    count: int  # how often this snippet was convicted lately, this time included
+    until: float  # seconds since the epoch until which no other version is tried either; 0: no hold-down
+    line: int | None = None  # where it is wrong, if that is known
 
 
 # --- what runs -----------------------------------------------------------------------------------------------
@@ -364,6 +380,7 @@ class Reading:
     health: Health
     detail: str = ""
     warnings: tuple[str, ...] = ()  # e.g. outputs that fail now and failed before, or are new
+    suspects: tuple[str, ...] = ()  # snippets whose own outputs show that it is not well
 
 
 # --- what people see -----------------------------------------------------------------------------------------

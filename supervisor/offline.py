@@ -13,6 +13,8 @@ from supervisor.adapters.access import values_in
 from supervisor.adapters.fluent_bit import FluentBit
 from supervisor.adapters.process import Processes
 from supervisor.adapters.sources import Sources
+from supervisor.adapters.store import lay_out
+from supervisor.adapters.trial import Trial
 from supervisor.arguments import Invocation
 from supervisor.model import (
     Accepted,
@@ -25,7 +27,8 @@ from supervisor.model import (
     Trust,
 )
 from supervisor.places import make_frame
-from supervisor.prepare import Judged, Judgement, errors, in_order, with_paths
+from supervisor.prepare import Judged, Judgement, Testing, errors, in_order, with_paths
+from supervisor.prepare.causes import by_cause
 from supervisor.settings import Settings
 
 _PREFIX = "fluent-bit-supervisor-check-"
@@ -40,6 +43,7 @@ class Told:
     dry_run: bool = True
     findings: tuple[Finding, ...] = ()
     candidate: Candidate | None = None
+    left_out: tuple[str, ...] = ()  # paths of what is not in the candidate, for a fault
     contents: Mapping[str, bytes] = field(default_factory=dict)  # by path, to show lines
     problem: str = ""  # why nothing could be checked at all
 
@@ -79,6 +83,10 @@ async def judge_offline(
         return Told(problem=f"there is no directory to write a candidate to: {error.strerror}")
     processes = Processes()
     processes.attach(asyncio.get_running_loop())
+
+    def secrets() -> Mapping[str, str]:
+        return values_in(os.path.join(settings.secrets_directory, "platform"))
+
     try:
         fluent_bit = FluentBit(
             processes=processes,
@@ -86,7 +94,7 @@ async def judge_offline(
             cwd=cwd,
             arguments=invocation.arguments,
             validate_timeout=settings.validate.timeout,
-            secrets=lambda: values_in(os.path.join(settings.secrets_directory, "platform")),
+            secrets=secrets,
         )
         if dry_run and (problem := (await fluent_bit.identify()).error):
             return Told(problem=f"{problem}; say --no-dry-run to check without it")
@@ -94,10 +102,25 @@ async def judge_offline(
         if snapshot.alarms and not errors(snapshot.findings):
             return Told(problem="; ".join(snapshot.alarms))
         frame = make_frame(settings, invocation, cwd, settings.buffers_directory)
-        judgement = Judgement(
-            frame=frame, fluent_bit=fluent_bit if dry_run else None, scratch=os.path.join(scratch, "candidate")
+        frame = replace(frame, schema=await fluent_bit.schema() if dry_run else None)
+        rehearsing = Trial(
+            processes=processes,
+            binary=settings.fluent_bit.binary,
+            cwd=cwd,
+            directory=os.path.join(scratch, "trial"),
+            lay_out=lay_out,
+            timeout=settings.validate.timeout,
+            secrets=secrets,
         )
-        told = _told(await judgement.judge(snapshot), dry_run, shown)
+        testing = Testing(
+            frame=frame,
+            fluent_bit=fluent_bit if dry_run else None,
+            scratch=os.path.join(scratch, "candidate"),
+            trial=rehearsing if dry_run and settings.validate.trial else None,
+            looks=False,
+        )
+        judged = await Judgement(testing).judge(snapshot)
+        told = _told(await asyncio.to_thread(by_cause, judged, frame), dry_run, shown)
         await fluent_bit.close()
         return told
     finally:
@@ -116,6 +139,8 @@ def _make_scratch() -> str:
 def _told(judged: Judged, dry_run: bool, shown: Mapping[str, str]) -> Told:
     named = with_paths(judged.findings, judged.snapshot)
     findings = in_order(replace(finding, path=shown.get(finding.path, finding.path)) for finding in named)
+    findings = tuple(sorted(findings, key=lambda finding: not (finding.path or finding.snippet)))
+    left_out = tuple(shown.get(s.path, s.path) for s in judged.snapshot.snippets if s.name in judged.refused)
     contents = {shown.get(snippet.path, snippet.path): snippet.content for snippet in judged.snapshot.snippets}
     verdict, reason = "accepted", "" if judged.snapshot.snippets else "there is nothing to check"
     match judged.verdict:
@@ -125,7 +150,7 @@ def _told(judged: Judged, dry_run: bool, shown: Mapping[str, str]) -> Told:
             verdict = "inconclusive"
         case Accepted():
             verdict = "rejected" if errors(findings) else "accepted"  # what is left out is an error all the same
-    return Told(verdict, reason, dry_run, findings, judged.candidate, contents)
+    return Told(verdict, reason, dry_run, findings, judged.candidate, left_out, contents)
 
 
 async def _read(

@@ -7,23 +7,23 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
+from supervisor.adapters.client import quoted
 from supervisor.model import GENERATION_ROOT, Candidate, Finding, RenderedFile, Severity
 
 _SARIF_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 
 
 def as_text(findings: Iterable[Finding], verdict: str, contents: Mapping[str, bytes]) -> str:
-    """`path:line: severity rule: message`, the line itself, and a hint; the verdict last."""
+    """`path:line: severity rule: message`, the line itself with its column marked, and a hint; the verdict last."""
     lines: list[str] = []
     for finding in findings:
         place = _place(finding)
-        lines.append(f"{place}{finding.severity.value} {finding.rule}: {finding.message}")
-        if shown := _shown_line(finding, contents):
-            lines.append(f"    {shown}")
+        lines.append(f"{place}{finding.severity.value} {finding.rule}: {quoted(finding.rule, finding.message)}")
+        lines += [f"    {line}" for line in _shown_line(finding, contents)]
         if finding.hint:
             lines.append(f"    hint: {finding.hint}")
     lines.append(verdict)
-    return "\n".join(_printable(line) for line in lines) + "\n"
+    return "\n".join(printable(line) for line in lines) + "\n"
 
 
 def as_json(findings: Iterable[Finding], verdict: str) -> str:
@@ -37,7 +37,7 @@ def as_github(findings: Iterable[Finding]) -> str:
     for finding in findings:
         facts = {"file": finding.path, "line": finding.line, "col": finding.column, "title": finding.rule}
         told = ",".join(f"{name}={_escaped(str(fact), True)}" for name, fact in facts.items() if fact)
-        message = f"{finding.message} ({finding.hint})" if finding.hint else finding.message
+        message = _in_one(finding)
         lines.append(f"::{words[finding.severity]} {told}::{_escaped(message, False)}\n")
     return "".join(lines)
 
@@ -81,7 +81,7 @@ def _lines(file: RenderedFile, explain: bool) -> Iterator[str]:
     # Written out, the files lie together: what is copied is then found beside the main file.
     for number, line in enumerate(file.text.replace(f"{GENERATION_ROOT}/", "").splitlines()):
         origin = file.origins[number] if number < len(file.origins) else None
-        where = f"  # {_printable(origin.snippet)}:{origin.line}" if explain and origin is not None else ""
+        where = f"  # {printable(origin.snippet)}:{origin.line}" if explain and origin is not None else ""
         yield f"{line}{where}\n"
 
 
@@ -94,13 +94,20 @@ def _place(finding: Finding) -> str:
     return f"{path}{line}{column}: "
 
 
-def _shown_line(finding: Finding, contents: Mapping[str, bytes]) -> str:
+def _shown_line(finding: Finding, contents: Mapping[str, bytes]) -> Iterator[str]:
     if finding.line is None or finding.path not in contents:
-        return ""
+        return
     lines = contents[finding.path].splitlines()
     if not 0 < finding.line <= len(lines):
-        return ""
-    return lines[finding.line - 1][:200].decode("utf-8", "replace").strip()
+        return
+    whole = lines[finding.line - 1][:200].decode("utf-8", "replace").rstrip()
+    indent = len(whole) - len(whole.lstrip())
+    column = finding.column or 0
+    start = min(indent, column - 1) if column else indent  # a wrong indent is shown as well
+    if shown := printable(whole[start:]):
+        yield shown
+        if 0 < column <= len(whole):
+            yield f"{' ' * len(printable(whole[start : column - 1]))}^"
 
 
 def _document(finding: Finding) -> dict[str, object]:
@@ -117,7 +124,7 @@ def _document(finding: Finding) -> dict[str, object]:
 
 
 def _result(finding: Finding) -> dict[str, object]:
-    message = f"{finding.message} ({finding.hint})" if finding.hint else finding.message
+    message = _in_one(finding)
     result: dict[str, object] = {
         "ruleId": finding.rule,
         "level": _SARIF_LEVELS[finding.severity],
@@ -132,6 +139,11 @@ def _result(finding: Finding) -> dict[str, object]:
     return result
 
 
+def _in_one(finding: Finding) -> str:
+    message = quoted(finding.rule, finding.message)
+    return f"{message} ({finding.hint})" if finding.hint else message
+
+
 def _uri(path: str) -> str:
     escaped = quote(os.fsencode(path))
     return f"file://{escaped}" if path.startswith("/") else escaped
@@ -142,5 +154,5 @@ def _escaped(text: str, in_property: bool) -> str:
     return text.replace(":", "%3A").replace(",", "%2C") if in_property else text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -23,6 +23,8 @@ UNREACHABLE: Final = 3
 Document = Mapping[str, Any]
 """JSON as it came. `{"error": SENTENCE}` when there is no other."""
 
+_ITS_WORDS: Final = ("dry-run", "start", "start-complaint")  # rules under which Fluent Bit is quoted
+_OUR_WORDS: Final = ("Fluent Bit ", "the trial start ")  # as we begin when it said nothing that could be quoted
 _PATIENCE: Final = 10.0  # seconds for an answer that needs no waiting
 
 
@@ -59,11 +61,23 @@ class AdminClient:
         code, document = self._ask("POST", f"/-/reload?{urlencode(wishes)}", _PATIENCE + (wait or 0.0))
         return document, _exit(code, fine=code == 200 or (code == 202 and wait is None))
 
-    def _ask(self, method: str, target: str, patience: float = _PATIENCE) -> tuple[int, Document]:
+    def release(self, name: str, wait: float | None = None) -> tuple[Document, int]:
+        """Have a snippet tried again that is kept out; with `wait`, wait that many seconds for what becomes of it.
+
+        0 released, and with `wait` live. 1 it was not kept out, is refused or taken back again, or not over yet.
+        """
+        target = "/api/v1/release" + ("" if wait is None else f"?wait={wait:.3f}s")
+        code, document = self._ask("POST", target, _PATIENCE + (wait or 0.0), {"name": name})
+        return document, _exit(code, fine=code == 200)
+
+    def _ask(
+        self, method: str, target: str, patience: float = _PATIENCE, body: Document | None = None
+    ) -> tuple[int, Document]:
         """HTTP status and document; status 0 when there was no answer to understand."""
         connection = _UnixConnection(self._path, patience)
         try:
-            connection.request(method, target)
+            sent = None if body is None else json.dumps(body)
+            connection.request(method, target, sent, {"Content-Type": "application/json"} if sent else {})
             response = connection.getresponse()
             document = json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError) as problem:
@@ -119,14 +133,19 @@ def snippets_text(document: Document) -> str:
     findings = [finding for one in told for finding in one["findings"]]
     if findings:
         lines += ["", *_findings_lines(findings)]
+    waiting = [one for one in told if one.get("waits_for")]
+    if waiting:
+        lines += ["", *(f"{one['name']} is {one['state']} and waits for: {one['waits_for']}" for one in waiting)]
     return _joined(lines)
 
 
-def reload_text(document: Document) -> str:
+def outcome_text(document: Document) -> str:
     """One sentence on what became of it."""
     if "outcome" not in document:
         return _problem(document)
     outcome, number, reason = document["outcome"], document.get("generation"), document.get("reason")
+    if outcome == "not-kept-out":
+        return _joined([str(reason)])
     which = f" (generation {number})" if number is not None else ""
     why = f": {reason}" if reason else ""
     return _joined([f"{outcome}{which}{why}"])
@@ -196,9 +215,14 @@ def _findings_lines(findings: Sequence[Document]) -> Iterator[str]:
         where = one["path"] or one["snippet"]
         line = f":{one['line']}" if one["line"] is not None else ""
         place = f"{where}{line}: " if where else ""
-        yield f"{place}{one['severity']} {one['rule']}: {one['message']}"
+        yield f"{place}{one['severity']} {one['rule']}: {quoted(one['rule'], one['message'])}"
         if one["hint"]:
             yield f"    hint: {one['hint']}"
+
+
+def quoted(rule: str, message: str) -> str:
+    """The message, said to be Fluent Bit's where it is in Fluent Bit's own words."""
+    return f"Fluent Bit says: {message}" if rule in _ITS_WORDS and not message.startswith(_OUR_WORDS) else message
 
 
 def _columns(rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> list[str]:

@@ -157,7 +157,8 @@ class Judge:
         sure = seconds >= FAILING_GRACE and case.setbacks >= FAILING_LIMIT
         change = "was changed: it" if case.is_changed else "was not changed: it"
         detail = f"{case} {change} delivered before and now fails every flush ({_shown(now)})"
-        return Reading(Health.UNWELL if sure else Health.UNKNOWN, detail)
+        suspects = (case.output.snippet,) if case.is_changed else ()  # else somebody else's change broke it
+        return Reading(Health.UNWELL if sure else Health.UNKNOWN, detail, suspects=suspects)
 
     def _judge_quiet(self, case: _Case, observation: Observation, seconds: float) -> Reading:
         """It delivered before, and since the apply neither delivered nor failed: idle, or cut off?"""
@@ -229,7 +230,8 @@ def _together(readings: Sequence[Reading]) -> Reading:
     details = [each.detail for each in readings if each.health is worst and each.detail]
     more = f" (and {len(details) - 3} more)" if len(details) > 3 else ""
     warnings = tuple(warning for each in readings for warning in each.warnings)
-    return Reading(worst, "; ".join(details[:3]) + more, warnings)
+    suspects = tuple(name for each in readings if each.health is worst for name in each.suspects)
+    return Reading(worst, "; ".join(details[:3]) + more, warnings, suspects)
 
 
 # --- steady state --------------------------------------------------------------------------------------------

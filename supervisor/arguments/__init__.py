@@ -19,6 +19,7 @@ from supervisor.arguments.nouns import (
     Help,
     Invocation,
     Refusal,
+    Release,
     Reload,
     Render,
     Snippets,
@@ -35,6 +36,7 @@ __all__ = [
     "Help",
     "Invocation",
     "Refusal",
+    "Release",
     "Reload",
     "Render",
     "Snippets",
@@ -75,7 +77,7 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str] | None = 
             return _run(argv[1:], environ or {}, cwd, explicit=True)
         case "check" | "render":
             return _judge(first, argv[1:], cwd)
-        case "status" | "snippets" | "reload":
+        case "status" | "snippets" | "reload" | "release":
             return _ask(first, argv[1:], cwd)
         case _ if first in usage.NOT_YET:
             return Refusal((f"{first}: not in this version",))
@@ -148,9 +150,12 @@ def _ask(command: str, argv: Sequence[str], cwd: str) -> CommandLine:
     given = _given(items, own)
     invocation, problems = gather([item for item in items if not _in(item, own)], cwd)
     words = [item.text for item in items if isinstance(item, Word)]
-    if words and "--wait" in given and given["--wait"] is None:
-        given["--wait"] = words.pop(0)  # `--wait 30s` says the same as `--wait=30s`
-    expected = 1 if command == "snippets" else 0
+    expected = 1 if command in ("snippets", "release") else 0
+    needed = 1 if command == "release" else 0
+    if len(words) > needed and "--wait" in given and given["--wait"] is None:
+        given["--wait"] = _taken_duration(words)  # `--wait 30s` says the same as `--wait=30s`
+    if len(words) < needed:
+        problems += (f"{command}: say which snippet; `{usage.PROGRAM} snippets` names them all",)
     problems += tuple(f"{word!r}: `{command}` has no use for it" for word in words[expected:])
     wait, complaint = _waiting(given)
     problems += complaint
@@ -162,6 +167,8 @@ def _ask(command: str, argv: Sequence[str], cwd: str) -> CommandLine:
             return Status(flags, settings_file, "--json" in given)
         case "snippets":
             return Snippets(flags, settings_file, "--json" in given, words[0] if words else None)
+        case "release":
+            return Release(words[0], flags, settings_file, wait, "--json" in given)
         case _:
             return Reload(flags, settings_file, wait, "--allow-empty" in given)
 
@@ -172,6 +179,13 @@ def _given(items: Sequence[Item], own: Mapping[str, str]) -> dict[str, str | Non
 
 def _in(item: Item, own: Mapping[str, str]) -> bool:
     return isinstance(item, Ours) and item.name in own
+
+
+def _taken_duration(words: list[str]) -> str:
+    """The word that is meant as a duration, taken out; where none can be read as one, the first."""
+    found = next((word for word in words if not _waiting({"--wait": word})[1]), words[0])
+    words.remove(found)
+    return found
 
 
 def _waiting(given: Mapping[str, str | None]) -> tuple[float | None, tuple[str, ...]]:

@@ -70,6 +70,15 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    name: str  # identity of the snippet
+    flags: Mapping[str, object] = field(default_factory=dict)
+    settings_file: str | None = None
+    wait: float | None = None  # seconds; None: do not wait for what becomes of it
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """The real program is to answer this itself."""
 
@@ -94,4 +103,4 @@ class Refusal:
     problems: tuple[str, ...]
 
 
-CommandLine = Invocation | Check | Render | Status | Snippets | Reload | HandOver | Help | Version | Refusal
+CommandLine = Invocation | Check | Render | Status | Snippets | Reload | Release | HandOver | Help | Version | Refusal

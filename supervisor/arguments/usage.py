@@ -16,9 +16,10 @@ COMMANDS = {
     "status": "what runs, and whether it is what lies on disk",
     "snippets": "every snippet, whether it is live, and why not",
     "reload": "look at the files again now",
+    "release": "try a snippet again that is kept out for what happened while it ran",
 }
 
-NOT_YET = ("history", "diff", "rollback", "freeze", "unfreeze", "release")
+NOT_YET = ("history", "diff", "rollback", "freeze", "unfreeze")
 """Commands of the interface that this version does not have."""
 
 LAYOUT = {
@@ -53,17 +54,32 @@ OF_COMMAND = {
         "--wait": ("[=DURATION]", "wait for the outcome, 60s unless told otherwise"),
         "--allow-empty": ("", "also when the pipeline would be left without an output"),
     },
+    "release": {
+        "--wait": ("[=DURATION]", "wait for what becomes of it, 60s unless told otherwise"),
+        "--json": ("", "as JSON"),
+    },
 }
 
-_ARGUMENTS = {"check": " [PATH...]", "render": " [PATH...]", "snippets": " [NAME]"}
+_ARGUMENTS = {"check": " [PATH...]", "render": " [PATH...]", "snippets": " [NAME]", "release": " NAME"}
+_JUDGED = (
+    "0 clean, or nothing worse than warnings; 1 at least one error; "
+    "2 no verdict: arguments, settings, a file that is not there, no Fluent Bit, or no answer from it in time"
+)
 _EXITS = {
     "run": "0 stopped when asked to; 2 wrong settings; 70 a bug of the supervisor",
-    "check": "0 clean; 1 errors were found; 2 cannot check",
-    "render": "0 clean; 1 errors were found; 2 cannot check",
+    "check": _JUDGED,
+    "render": _JUDGED,
     "status": "0 in sync; 1 out of sync; 3 not reachable",
     "snippets": "0 in sync; 1 out of sync; 3 not reachable",
     "reload": "0 done; 1 refused or reverted; 3 not reachable",
+    "release": "0 done; 1 it was not kept out, or (with --wait) is refused or reverted again; 3 not reachable",
 }
+
+
+_FINDINGS = (
+    "A finding reads `PATH:LINE: SEVERITY RULE: MESSAGE`, with the line and a hint below. Every file is judged: one",
+    "with errors is left out, and the others are judged without it. `Fluent Bit says`: in its dry-run or trial start.",
+)
 
 
 def general() -> str:
@@ -114,7 +130,8 @@ def of_command(command: str) -> str:
     else:
         lines += ["Where the supervisor is:"]
         lines += [_row(f"{name} {LAYOUT[name][0]}", LAYOUT[name][1]) for name in ("--settings", "--run-dir")]
-    return "\n".join([*lines, "", f"Exit codes: {_EXITS[command]}.", ""])
+    exits = wrap(f"Exit codes: {_EXITS[command]}.", 110, break_on_hyphens=False)
+    return "\n".join([*lines, *(["", *_FINDINGS] if command in ("check", "render") else []), "", *exits, ""])
 
 
 def _value(name: str, value: str) -> str:

@@ -19,12 +19,13 @@ from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child
 from supervisor.adapters.store import Store
-from supervisor.controller.performer import Performer, desired_of
-from supervisor.controller.preparing import Preparing
+from supervisor.controller.performer import Made, Performer, desired_of
+from supervisor.controller.preparing import Answer, Preparing
 from supervisor.controller.report import Facts, runs_the_newest, status_of
 from supervisor.controller.waiting import Outcome, Waiting
 from supervisor.controller.watches import Watches
 from supervisor.core import events as e
+from supervisor.core.candidate import outputs_of_arguments
 from supervisor.core.machine import Intake, Phase, State, step
 from supervisor.model import ChildStatus, Generation, Health, Observation, Reading, Snapshot, Status, StoreError
 from supervisor.prepare import Judgement
@@ -57,7 +58,7 @@ class Controller:
         journal: Journal,
         made_by: str,
         restart_always: bool,
-        other_outputs: bool,
+        arguments: tuple[str, ...],
         watch_mode: Callable[[], str],
         remember_child: Callable[[Child | None], None],
         degraded: tuple[str, ...] = (),
@@ -70,6 +71,7 @@ class Controller:
             store=store,
             metrics=metrics,
             journal=journal,
+            arguments=arguments,
             post=self.post,
             remember_child=remember_child,
         )
@@ -82,7 +84,7 @@ class Controller:
             store=store,
             on_disk=self._performer.on_disk,
             made_by=made_by,
-            other_outputs=other_outputs,
+            other_outputs=outputs_of_arguments(arguments) > 0,
             childless=lambda: self._state.phase in (Phase.DOWN, Phase.BACKOFF),
             journal=journal,
             metrics=metrics,
@@ -97,6 +99,7 @@ class Controller:
         self._first: deque[e.Event] = deque()  # what has to be known before anything in the mailbox
         self._unwritten = ""  # what the disk refuses to remember; empty when all is written down
         self._was_ready = False
+        self._later: asyncio.TimerHandle | None = None
         self._childless_since: float | None = time.monotonic()
 
     # --- how others reach it ----------------------------------------------------------------------------------
@@ -118,7 +121,7 @@ class Controller:
 
     def boot_from(self, generation: Generation, *, proven: bool) -> None:
         """Start with what was good before anything is read. Not `proven`: it was assembled again and accepted anew."""
-        self._performer.add(generation, time.monotonic(), generation.digest, self._state)
+        self._performer.add(generation, Made(time.monotonic(), generation.digest), self._state)
         good = generation.number if proven else None
         self._state = replace(self._state, good=good, ready=e.Ready(generation.number, False))
         self.post(e.Observed(False))  # any event lets what is ready meet the child that is free
@@ -157,13 +160,30 @@ class Controller:
                 for task in tuple(self._tasks):
                     task.cancel()
         finally:
+            self._look_later(None)
             self._performer.close()
+
+    def held_ports(self) -> frozenset[int] | None:
+        """Ports that the child listens on; empty when there is none, None when it cannot be told."""
+        child = self._performer.child
+        return child.ports() if child is not None else frozenset()
+
+    async def release(self, name: str) -> str:
+        """Give a snippet that is kept out another chance. Returns why that cannot be; empty when it is done."""
+        try:
+            if not await self._performer.release(name):
+                return f"{name} is neither in quarantine nor on parole"
+        except StoreError as error:
+            self._remember_later(str(error))
+        self.post(e.Changed())
+        return ""
 
     async def _turn(self, item: e.Event | _Request) -> None:
         asked = isinstance(item, _Request)
         event: e.Event = e.Changed() if isinstance(item, _Request) else item
         if isinstance(item, _Request):
             self._preparing.allow_empty |= item.allow_empty
+        await self._hear_a_crash(event)
         before, (self._state, actions) = self._state, step(self._state, event)
         if isinstance(event, e.Changed):
             self._seen = {**dict(list(self._seen.items())[-_SEEN_KEPT:]), self._state.wanted: time.monotonic()}
@@ -183,8 +203,19 @@ class Controller:
             self.post(
                 e.Changed()
             )  # what was good does not start any more: perhaps something may run without a part of it
-        settled = runs_the_newest(self._facts()) if self._waiting else False
-        self._waiting.hear(event, before, self._state, blamed=blamed, settled=settled, trouble=self._performer.trouble)
+        judged = self._preparing.judged
+        settled = bool(self._waiting) and runs_the_newest(self._facts()) and not (judged and judged.waiting)
+        refused = self._preparing.refusal if judged is not None and judged.refused else ""
+        trouble = self._performer.trouble
+        self._waiting.hear(event, before, self._state, blamed=blamed, settled=settled, refused=refused, trouble=trouble)
+
+    async def _hear_a_crash(self, event: e.Event) -> None:
+        state = self._state
+        if not isinstance(event, e.Exited) or event.incarnation != state.incarnation or event.killed:
+            return
+        if not state.newcomer and state.phase in (Phase.STARTING, Phase.PROBATION, Phase.STEADY):
+            with contextlib.suppress(StoreError):
+                await self._performer.acquit()
 
     async def _perform(self, action: e.Action, event: e.Event, before: State) -> bool:
         """Whether the actions that follow may be performed."""
@@ -240,20 +271,40 @@ class Controller:
             return
 
         async def prepare(snapshot: Snapshot) -> None:
-            running = self._performer.generations.get(self._state.current or 0)
-            good = self._performer.generations.get(self._state.good or 0)
+            state = self._state
+            next_one = state.after if state.phase is Phase.REPLACING else state.current
+            running = self._performer.generations.get(next_one or 0)
+            good = self._performer.generations.get(state.good or 0)
             outdated = lambda: self._state.wanted != serial  # noqa: E731
             answer = await self._preparing.prepare(snapshot, running, good, outdated)
             if answer.generation is not None:
                 seen = self._seen.get(serial, time.monotonic())
-                self._performer.add(answer.generation, seen, answer.refusal_key, self._state)
+                candidate = answer.judged.candidate if answer.judged is not None else None
+                made = Made(seen, answer.refusal_key, answer.keys, candidate)
+                self._performer.add(answer.generation, made, self._state)
             if answer.trouble or answer.ready is not None:
                 self._performer.trouble = answer.trouble
-            if answer.generation is not None and answer.generation.number == self._state.current == self._state.good:
-                self._performer.taken_back.clear()  # what was taken back is gone, and what runs is what is wanted
+            self._forgive(answer)
+            self._look_later(answer.again)
             self.post(e.Refused(serial) if answer.ready is None else e.Prepared(serial, answer.ready))
 
         self._start_task(prepare(snapshot), f"prepare {serial}")
+
+    def _forgive(self, answer: Answer) -> None:
+        """What was taken back is gone, and what runs is all that is wanted."""
+        state, judged = self._state, answer.judged
+        if answer.generation is None or judged is None or judged.refused | judged.waiting | judged.dropped:
+            return
+        if answer.generation.number == state.current == state.good:
+            self._performer.taken_back.clear()
+            self._performer.undone = False
+
+    def _look_later(self, seconds: float | None) -> None:
+        """Look again after that time, though nothing may have changed."""
+        if self._later is not None:
+            self._later.cancel()
+        loop = asyncio.get_running_loop()
+        self._later = loop.call_later(seconds, self.post, e.Changed()) if seconds is not None else None
 
     def _follow_phase(self, before: State) -> None:
         """End the watches of the phase that was left, and start those of the one that was entered."""
@@ -335,6 +386,7 @@ class Controller:
             trouble=self._preparing.unanswered or performer.trouble or self._fluent_bit.identified.error,
             degraded=(*self._degraded, self._unwritten) if self._unwritten else self._degraded,
             taken_back=(back,) if back is not None else (),
+            undone=performer.undone,
             warnings=performer.reading.warnings if performer.reading is not None else (),
             watch_mode=self._watch_mode(),
             committed_at=performer.committed_at,

@@ -10,9 +10,9 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from supervisor.adapters.access import make_directory
@@ -26,13 +26,17 @@ from supervisor.controller.preparing import taken_back_finding
 from supervisor.controller.report import changed_members
 from supervisor.controller.watches import Look
 from supervisor.core import events as e
+from supervisor.core.blame import traced
 from supervisor.core.machine import Phase, State
-from supervisor.model import ApplyStatus, Finding, Generation, Observation, ProcessError, Reading
+from supervisor.core.quarantine import Sentence, convicted, sentence
+from supervisor.model import ApplyStatus, Candidate, Finding, Generation, Observation, ProcessError, Reading, Severity
 
 T = TypeVar("T")
 
 GENERATIONS_KNOWN = 50  # besides those in use
 
+_FROM_OUTSIDE = frozenset(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+_LATE_STAYS = 600.0  # seconds in which a crash without those who were convicted for a late one acquits them
 _CAUSES: dict[type[object], str] = {
     e.Exited: "exited",
     e.Declined: "declined",
@@ -50,6 +54,19 @@ class Attempt:
     live: float | None = None  # when it came up, on the same clock
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a generation came about, as far as it is known in this life."""
+
+    seen: float  # when its change was seen, on the monotonic clock
+    refusal_key: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)  # snippet → key under which it would be convicted
+    candidate: Candidate | None = None
+
+
+NOTHING_KNOWN = Made(0.0)
+
+
 class Performer:
     """Does what the machine asks for."""
 
@@ -60,16 +77,17 @@ class Performer:
         store: Store,
         metrics: Metrics,
         journal: Journal,
+        arguments: tuple[str, ...],
         post: Callable[[e.Event], None],
         remember_child: Callable[[Child | None], None],
     ) -> None:
         self._fluent_bit, self._store = fluent_bit, store
         self._metrics, self._journal = metrics, journal
         self._post, self._remember_child = post, remember_child
+        self._arguments = arguments  # the pipeline on the command line, if there is one
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")  # one owner, one thread
         self.generations: dict[int, Generation] = {}
-        self.seen: dict[int, float] = {}  # generation → when its change was seen
-        self.refusal_keys: dict[int, str] = {}  # generation → under which it would be refused
+        self._made: dict[int, Made] = {}  # generation → what is known of how it came about
         self.child: Child | None = None
         self.look = Look(None, None, Judge(before=None, old_outputs=(), new_outputs=()))
         self._ran: Generation | None = None  # before the latest reload
@@ -82,17 +100,20 @@ class Performer:
         self.trouble = ""
         self.committed_at: float | None = None
         self.taken_back: dict[str, Finding] = {}  # by digest of the candidate
+        self.undone = False  # an apply was taken back, and none has been committed since
+        self._last_words: tuple[Finding, ...] = ()  # of a load that failed
+        self._late: tuple[str, ...] = ()  # convicted for a crash after probation: acquitted if it happens without them
+        self._late_since = 0.0
 
-    def add(self, generation: Generation, seen: float, refusal_key: str, state: State) -> None:
+    def add(self, generation: Generation, made: Made, state: State) -> None:
         """A generation that may be asked for; those of long ago are let go of."""
         number = generation.number
-        self.generations[number], self.seen[number], self.refusal_keys[number] = generation, seen, refusal_key
+        self.generations[number], self._made[number] = generation, made
         ready = state.ready.generation if state.ready is not None else None
         used = {state.current, state.good, state.before, state.after, ready}
         for old in sorted(self.generations.keys() - used)[:-GENERATIONS_KNOWN]:
             del self.generations[old]
-            self.seen.pop(old, None)
-            self.refusal_keys.pop(old, None)
+            self._made.pop(old, None)
 
     async def perform(self, action: e.Action, event: e.Event, before: State, state: State) -> bool:
         """Whether what follows may be done: False when the child could not be told, for it is gone.
@@ -114,7 +135,9 @@ class Performer:
             case e.Commit(number):
                 await self._commit(number, state)
             case e.Blame(number, reason):
-                await self._take_back(number, reason, event, state)
+                await self._take_back(number, event, before, state, reason)
+            case e.FallBack(number):
+                await self.on_disk(lambda: self._store.commit(number))
         return True
 
     def signal(self, number: signal.Signals) -> None:
@@ -130,8 +153,8 @@ class Performer:
 
     def refuse_now(self, number: int, reason: str) -> None:
         """For the way out; blocks on the disk."""
-        if key := self.refusal_keys.get(number):
-            self._store.refuse(key, reason)
+        if (made := self._made.get(number)) is not None and made.refusal_key:
+            self._store.refuse(made.refusal_key, reason)
 
     def close(self) -> None:
         self._disk.shutdown(wait=False, cancel_futures=True)
@@ -161,9 +184,11 @@ class Performer:
         """Tell when it is gone, and why, in its own last words."""
         await child.wait()
         ended = await self._fluent_bit.exit_of(child, self.look.mark)
+        self._last_words = ended.findings
         cause = ended.findings[0].message if ended.findings else ""
         reason = f"{ended.reason}: {cause}" if cause and cause not in ended.reason else ended.reason
         self._metrics.child_exited(ended.returncode)
+        told_to_stop = ended.returncode == 0 and self._fluent_bit.was_told_to_stop(child)
         if asked():
             self._journal.say("info", "child.exited", f"{reason}, as asked", pid=child.pid)
         else:
@@ -172,7 +197,8 @@ class Performer:
         if self.child is child:
             self.child = None
             self._remember_child(None)
-        self._post(e.Exited(incarnation, reason))
+        killed = told_to_stop or ended.returncode in _FROM_OUTSIDE
+        self._post(e.Exited(incarnation, reason, killed))
 
     async def _reload(self, number: int, state: State) -> bool:
         child, generation, old = self.child, self.generations[number], self.look.generation
@@ -223,7 +249,8 @@ class Performer:
             self.end_attempt("superseded", f"generation {generation.number} took its place")
         if generation.number == state.good:
             return  # going back, or coming up again: no attempt at anything new
-        began = self.seen.get(generation.number, time.monotonic())
+        made = self._made.get(generation.number)
+        began = made.seen if made is not None else time.monotonic()
         self.attempt = Attempt(ApplyStatus(generation.number, method, "applying", "", time.time(), 0.0), began)
 
     def end_attempt(self, outcome: str, reason: str) -> None:
@@ -246,22 +273,92 @@ class Performer:
         self.baseline = self.counted or self.baseline
         generation = self.generations[number]
         self.taken_back.clear()
+        self.undone = False
         self.trouble, self.committed_at = "", time.time()
         self._journal.say("info", "generation.committed", f"generation {number} is good", digest=generation.digest[:12])
         await self.on_disk(lambda: self._store.commit(number))
+        keys = self._made[number].keys if number in self._made else {}
+        memory = self._store.memory
+        if free := [name for name, key in memory.parole.items() if keys.get(name) == key]:
+            self._journal.say("info", "parole.ended", f"tried alone and well: {', '.join(sorted(free))}")
+            left = {name: key for name, key in memory.parole.items() if name not in free}
+            await self.on_disk(lambda: self._store.judge_snippets(memory.quarantine, left))
+            self._post(e.Changed())  # the next one's turn
 
-    async def _take_back(self, number: int, reason: str, event: e.Event, state: State) -> None:
+    async def _take_back(self, number: int, event: e.Event, before: State, state: State, reason: str) -> None:
         generation, good = self.generations[number], self.generations.get(state.good or 0)
         changed = changed_members(good, generation)
         self.end_attempt("reverted", reason)
         self._metrics.reverted(_CAUSES.get(type(event), "unhealthy"))
         who = ", ".join(changed) or "only what is referred to, or settings"
         message = f"generation {number} was tried and taken back: {reason}; changed were: {who}"
-        self.taken_back = {generation.digest: taken_back_finding(message, changed)}
-        self.trouble = message
+        self.trouble, self.undone = message, True
         self._journal.say("error", "generation.reverted", message, generation=number, back_to=state.good)
-        key = self.refusal_keys.get(number, generation.digest)
-        await self.on_disk(lambda: self._store.refuse(key, message))
+        made = self._made.get(number, NOTHING_KNOWN)
+        suspects = [name for name in changed if name in generation.members]
+        found = sentence(suspects, {finding.snippet for finding in self._pointed_at(made, event, before)})
+        if not suspects or (good is None and set(found.guilty) == set(generation.members)):
+            self.taken_back = {generation.digest: taken_back_finding(message)}
+            if good is not None:
+                key = made.refusal_key or generation.digest
+                await self.on_disk(lambda: self._store.refuse(key, message))
+            return
+        await self._convict(found, made, reason, event, before)
+
+    async def _convict(self, found: Sentence, made: Made, reason: str, event: e.Event, before: State) -> None:
+        memory, now = self._store.memory, time.time()
+        quarantine, parole = dict(memory.quarantine), dict(memory.parole)
+        words = self._pointed_at(made, event, before)
+        for name in found.guilty:
+            own = next((finding for finding in words if finding.snippet == name), None)
+            told = own.message if own is not None else reason
+            line = own.line if own is not None else None
+            quarantine[name] = convicted(quarantine.get(name), made.keys.get(name, ""), told, line, now)
+            parole.pop(name, None)
+            self._journal.say("error", "snippet.quarantined", f"{name} is kept out: {told}", snippet=name, line=line)
+        for name in found.suspects:
+            parole[name] = made.keys.get(name, "")
+        if found.suspects:
+            names = ", ".join(found.suspects)
+            self._journal.say("warning", "parole.begun", f"nothing tells who is at fault, each is tried alone: {names}")
+        self._late, self._late_since = (found.guilty if before.phase is Phase.STEADY else ()), time.monotonic()
+        await self.on_disk(lambda: self._store.judge_snippets(quarantine, parole))
+
+    def _pointed_at(self, made: Made, event: e.Event, before: State) -> tuple[Finding, ...]:
+        """Whom the failure names. What a pipeline that came up says later may be about anybody's back-end."""
+        if isinstance(event, e.Failed):
+            return tuple(Finding(Severity.ERROR, "unhealthy", event.reason, "", name) for name in event.suspects)
+        if made.candidate is None or before.phase not in (Phase.STARTING, Phase.RELOADING):
+            return ()
+        candidate = made.candidate
+        words = self._last_words if isinstance(event, e.Exited) else self._complaints()
+        return tuple(found for found in traced(words, candidate, self._arguments) if found.snippet)
+
+    def _complaints(self) -> tuple[Finding, ...]:
+        child = self.child
+        return self._fluent_bit.complaints(child, self.look.mark) if child is not None else ()
+
+    async def acquit(self) -> None:
+        """It crashed again without those who were convicted for a late crash: they are free."""
+        names, self._late = self._late, ()
+        if not names or time.monotonic() - self._late_since > _LATE_STAYS:
+            return
+        self._journal.say("info", "snippet.acquitted", f"it happens without them as well: {', '.join(names)}")
+        memory = self._store.memory
+        left = {name: each for name, each in memory.quarantine.items() if name not in names}
+        await self.on_disk(lambda: self._store.judge_snippets(left, memory.parole))
+        self._post(e.Changed())
+
+    async def release(self, name: str) -> bool:
+        """Give a snippet another chance at once. False: it was not kept out."""
+        memory = self._store.memory
+        if name not in memory.quarantine and name not in memory.parole:
+            return False
+        quarantine = {each: found for each, found in memory.quarantine.items() if each != name}
+        parole = {each: key for each, key in memory.parole.items() if each != name}
+        self._journal.say("info", "snippet.released", f"{name} gets another chance", snippet=name)
+        await self.on_disk(lambda: self._store.judge_snippets(quarantine, parole))
+        return True
 
 
 def _start_reason(before: State, state: State, *, first: bool) -> str:

@@ -8,19 +8,18 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.store import Store
-from supervisor.controller.report import changed_members
 from supervisor.core import events as e
+from supervisor.core import quarantine
 from supervisor.core.assemble import Assembled
+from supervisor.core.selection import Version
 from supervisor.model import (
-    Accepted,
-    Candidate,
     Finding,
     Generation,
     Inconclusive,
@@ -29,11 +28,14 @@ from supervisor.model import (
     Snapshot,
     StoreError,
 )
-from supervisor.prepare import Judged, Judgement, with_paths
+from supervisor.prepare import Judged, Judgement, errors, with_paths
 
 RETRY_FIRST = 0.5  # seconds until an unanswered question is asked again; doubles
 RETRY_CAP = 15.0
+UNTRIED_PAUSE = 0.2  # seconds until what the budget left out is tried
+WORLD_PAUSE = 15.0  # seconds until what the world refuses (a port, a directory, a secret) is tried again
 _STEP = 0.1  # seconds: how soon a newer change ends the waiting
+_WORLDLY = frozenset(("port-taken", "unusable-directory"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,10 @@ class Answer:
     ready: e.Ready | None  # None: refused
     generation: Generation | None = None
     trouble: str = ""
-    refusal_key: str = ""  # under which it would be remembered if it proves unhealthy
+    refusal_key: str = ""  # under which it would be remembered if it proves unhealthy and nobody can be convicted
+    keys: Mapping[str, str] = field(default_factory=dict)  # snippet → key under which it would be convicted
+    judged: Judged | None = None
+    again: float | None = None  # seconds after which it is to be looked at again, though nothing changes
     outdated: bool = False  # no answer at all: something newer is wanted
 
 
@@ -64,8 +69,10 @@ class Preparing:
         self._restart_always, self._other_outputs = restart_always, other_outputs
         self._judgement, self._store, self._on_disk, self._made_by = judgement, store, on_disk, made_by
         self._journal, self._metrics = journal, metrics
-        self.childless = childless
+        self._childless = childless
+        self._snapshots: dict[int, Snapshot] = {}  # generation → what it was made of; the latest two
         self.judged: Judged | None = None  # the newest
+        self.refusal = ""  # the first thing that keeps something of it out
         self.unanswered = ""  # why there is no judgement of the newest snapshot yet
         self.allow_empty = False
         self._told = ""
@@ -81,7 +88,6 @@ class Preparing:
             if not isinstance(answer, Inconclusive):
                 return answer
             self._journal.say("warning", "candidate.inconclusive", f"{answer.reason}; asking again in {pause:g} s")
-            self._metrics.validated("dry-run", "inconclusive", 0.0)
             end = time.monotonic() + pause
             while time.monotonic() < end:
                 if outdated():
@@ -94,50 +100,90 @@ class Preparing:
     async def _try(
         self, snapshot: Snapshot, running: Generation | None, good: Generation | None
     ) -> Answer | Inconclusive:
-        began = time.monotonic()
-        members = running.members if running is not None and not self.childless() else {}
-        judged = await self._judgement.judge(
-            snapshot,
-            veto=lambda found: self._veto(found, running),
-            dispensable=lambda name: name not in members,
+        childless = self._childless()
+        known = good if childless or running is None else running
+        accepted = await self._made_of(known)
+        versions = await asyncio.to_thread(self._judgement.versions, snapshot, accepted)
+        memory = self._store.memory
+        withheld = quarantine.withheld(
+            versions.changed,
+            lambda name: self._key_of(versions.new[name]),
+            memory.quarantine,
+            memory.parole,
+            time.time(),
         )
-        seconds = time.monotonic() - began
+        judged = self.judged = await self._judgement.judge(
+            snapshot,
+            versions=versions,
+            proven=known.digest if known is not None and not childless and known.made_by == self._made_by else "",
+            withheld=withheld,
+            veto=lambda found: self._veto(found, running),
+        )
+        self.refusal = _first(judged)
         if isinstance(judged.verdict, Inconclusive):
-            if not judged.verdict.crashed or judged.candidate is None:
-                self.judged = judged
-                return judged.verdict
-            judged = _on_trust(judged)
-        self.judged = judged
+            return judged.verdict
         if judged.assembled.trace:
             self._journal.say("error", "internal.error", judged.assembled.trace)
         if isinstance(judged.verdict, Rejected) or judged.candidate is None:
-            self._metrics.validated("dry-run", "rejected", seconds)
-            return self._refuse(with_paths(judged.findings, snapshot))
-        self._metrics.validated("dry-run", "accepted", seconds)
-        if judged.candidate.idle:
-            self._tell(with_paths(judged.findings, snapshot))
-            return Answer(e.Ready(None, False))
-        key = self._store.refusal_key(judged.candidate, self._made_by, os.environ)
+            return self._refuse(judged)
+        if judged.dropped and judged.changed == judged.dropped and not childless:
+            return self._refuse(judged)  # nobody gains anything, and whoever runs would lose
+        return await self._accept(judged, running, good)
+
+    async def _accept(
+        self, judged: Judged, running: Generation | None, good: Generation | None
+    ) -> Answer | Inconclusive:
+        candidate = judged.candidate
+        assert candidate is not None
+        again = self._again(judged)
+        self._tell(judged)
+        if candidate.idle:
+            return Answer(e.Ready(None, False), judged=judged, again=again, trouble=_first(judged))
+        key = self._store.refusal_key(candidate, self._made_by, os.environ)
         if taken_back := self._store.memory.refused.get(key):
-            finding = taken_back_finding(taken_back, changed_members(good, judged.candidate))
+            finding = taken_back_finding(taken_back)
             self.judged = replace(judged, verdict=Rejected((finding,)), findings=(*judged.findings, finding))
-            return Answer(None, trouble=taken_back)
-        self._tell(with_paths(judged.findings, snapshot))
+            return Answer(None, trouble=taken_back, again=again)
         try:
-            generation = await self._on_disk(lambda: self._generation(judged.candidate, snapshot, running))
+            generation = await self._on_disk(lambda: self._generation(judged, running))
         except StoreError as error:
             return Inconclusive(f"{error}; what runs goes on")
+        self._snapshots = {**dict(list(self._snapshots.items())[-1:]), generation.number: judged.selected}
         ready = e.Ready(generation.number, self._needs_restart(generation, running))
-        return Answer(ready, generation, refusal_key=key)
+        keys = {name: self._key_of(version) for name, version in judged.versions.items()}
+        return Answer(ready, generation, _first(judged), key, keys, judged, again)
 
-    def _generation(self, candidate: Candidate | None, snapshot: Snapshot, running: Generation | None) -> Generation:
+    async def _made_of(self, generation: Generation | None) -> Snapshot | None:
+        if generation is None:
+            return None
+        known = self._snapshots.get(generation.number)
+        if known is None:
+            known = await self._on_disk(lambda: self._store.snapshot(generation.number))
+            if known is not None:
+                self._snapshots = {**dict(list(self._snapshots.items())[-1:]), generation.number: known}
+        return known
+
+    def _key_of(self, version: Version) -> str:
+        values = {name: os.environ.get(name, "") for name in version.variables}
+        return self._store.version_key(version.key, self._made_by, values)
+
+    def _again(self, judged: Judged) -> float | None:
+        moments = [quarantine.next_moment(self._store.memory.quarantine, judged.waiting, time.time())]
+        if any(finding.rule == "not-tried-yet" for finding in judged.findings):
+            moments.append(UNTRIED_PAUSE)
+        if any(finding.rule in _WORLDLY for finding in errors(judged.findings)):
+            moments.append(WORLD_PAUSE)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _generation(self, judged: Judged, running: Generation | None) -> Generation:
         """A new one, unless it is what runs or what is good: an older one may be pruned at any moment."""
-        assert candidate is not None
-        known = self._store.find(candidate.digest)
+        assert judged.candidate is not None
+        known = self._store.find(judged.candidate.digest)
         in_use = {self._store.memory.good, running.number if running is not None else None}
         if known is not None and known.number in in_use and known.made_by == self._made_by:
             return known
-        return self._store.keep_candidate(candidate, snapshot, self._made_by)
+        versions = {name: version.key for name, version in judged.versions.items()}
+        return self._store.keep_candidate(judged.candidate, judged.selected, self._made_by, versions)
 
     def _needs_restart(self, generation: Generation, running: Generation | None) -> bool:
         if self._restart_always():
@@ -155,13 +201,13 @@ class Preparing:
         hint = "if that is meant: fluent-bit-supervisor reload --allow-empty"
         return Finding(Severity.ERROR, "pipeline-without-output", message, hint)
 
-    def _refuse(self, findings: tuple[Finding, ...]) -> Answer:
-        self._tell(findings)
-        first = next((finding for finding in findings if finding.severity is Severity.ERROR), None)
-        return Answer(None, trouble=sentence(first) if first else "the candidate was refused")
+    def _refuse(self, judged: Judged) -> Answer:
+        self._tell(judged)
+        return Answer(None, trouble=_first(judged) or "the candidate was refused", again=self._again(judged))
 
-    def _tell(self, findings: tuple[Finding, ...]) -> None:
+    def _tell(self, judged: Judged) -> None:
         """Each new set of findings once."""
+        findings = with_paths(judged.findings, judged.snapshot)
         told = repr(findings)
         if told == self._told:
             return
@@ -173,9 +219,14 @@ class Preparing:
                 self._journal.say(finding.severity.value, event, sentence(finding), **facts)
 
 
-def taken_back_finding(reason: str, changed: Sequence[str]) -> Finding:
-    """What is told to the author of what was tried and undone; to the one, if only one snippet changed."""
-    snippet = changed[0] if len(changed) == 1 else ""
+def _first(judged: Judged) -> str:
+    """The first thing that keeps something out, or nothing."""
+    found = errors(with_paths(judged.findings, judged.snapshot))
+    return sentence(found[0]) if found else ""
+
+
+def taken_back_finding(reason: str, snippet: str = "") -> Finding:
+    """What is told of what was tried and undone."""
     return Finding(Severity.ERROR, "taken-back", reason, "it is tried again as soon as it changes", snippet)
 
 
@@ -186,11 +237,3 @@ def sentence(finding: Finding) -> str:
         place = f"{place}:{finding.line}"
     hint = f" ({finding.hint})" if finding.hint else ""
     return f"{place}: {finding.message}{hint}" if place else f"{finding.message}{hint}"
-
-
-def _on_trust(judged: Judged) -> Judged:
-    """The dry-run itself crashes on some valid outputs (`nats` on 5.1.1): then only the real start can tell."""
-    assert isinstance(judged.verdict, Inconclusive)
-    message = f"{judged.verdict.reason} twice, so it says nothing about this config: probation decides"
-    warning = Finding(Severity.WARNING, "dry-run-crashed", message)
-    return replace(judged, verdict=Accepted(), findings=(*judged.findings, warning))

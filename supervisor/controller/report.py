@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from supervisor.core.machine import Intake, Phase, State
 from supervisor.model import (
+    Accepted,
     ApplyStatus,
-    Candidate,
     ChildStatus,
     Finding,
     Generation,
     GenerationStatus,
-    Severity,
     Snapshot,
     SnippetState,
     SnippetStatus,
@@ -39,6 +38,7 @@ class Facts:
     trouble: str  # why nothing newer runs, or nothing at all; empty when all is well
     degraded: tuple[str, ...]
     taken_back: tuple[Finding, ...]  # what run time said about the newest candidate
+    undone: bool  # an apply was taken back, and none has been committed since
     warnings: tuple[str, ...]
     watch_mode: str
     committed_at: float | None
@@ -67,14 +67,15 @@ def status_of(facts: Facts) -> Status:
         tenants=tuple(sorted({s.tenant for s in facts.snapshot.snippets if s.tenant})) if facts.snapshot else (),
         warnings=facts.warnings + (facts.snapshot.alarms if facts.snapshot else ()),
         watch_mode=facts.watch_mode,
-        reverted=bool(facts.taken_back) or any(finding.rule == "taken-back" for finding in findings),
+        reverted=facts.undone,
         committed_at=facts.committed_at,
     )
 
 
 def left_out(facts: Facts) -> frozenset[str]:
-    """Snippets that the newest candidate does without, because policy says so."""
-    return facts.judged.assembled.left_out if facts.judged is not None else frozenset()
+    """Snippets of which the newest candidate does not have the newest version."""
+    judged = facts.judged
+    return judged.refused | judged.waiting | judged.dropped if judged is not None else frozenset()
 
 
 def runs_the_newest(facts: Facts) -> bool:
@@ -82,7 +83,7 @@ def runs_the_newest(facts: Facts) -> bool:
     state, judged = facts.state, facts.judged
     if judged is None or judged.snapshot is not facts.snapshot or state.intake is not Intake.SETTLED:
         return False
-    if judged.candidate is None or judged.assembled.refused:
+    if judged.candidate is None or not isinstance(judged.verdict, Accepted):
         return False
     if judged.candidate.idle:
         return state.phase is Phase.DOWN and state.idle
@@ -96,11 +97,15 @@ def all_findings(facts: Facts) -> tuple[Finding, ...]:
     return in_order(with_paths((*facts.judged.findings, *facts.taken_back), facts.snapshot))
 
 
-def changed_members(old: Generation | None, new: Generation | Candidate | None) -> tuple[str, ...]:
-    """Names of the snippets in which the two differ."""
-    before = dict(old.members) if old else {}
-    after = dict(new.members) if new else {}
+def changed_members(old: Generation | None, new: Generation | None) -> tuple[str, ...]:
+    """Names of the snippets in which the two differ, those that are gone included."""
+    before = _versions(old)
+    after = _versions(new)
     return tuple(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
+
+
+def _versions(generation: Generation | None) -> dict[str, str]:
+    return dict(generation.versions or generation.members) if generation is not None else {}
 
 
 def _generation(generation: Generation | None) -> GenerationStatus:
@@ -137,41 +142,28 @@ def _snippets(facts: Facts, findings: Iterable[Finding]) -> Iterable[SnippetStat
     for finding in findings:
         by_snippet.setdefault(finding.snippet, []).append(finding)
     newest = facts.snapshot.snippets if facts.snapshot else ()
-    judged = facts.judged is not None and facts.judged.snapshot is facts.snapshot
-    suspects = _suspects(facts, findings) if judged else frozenset()
-    runs_all, left = judged and runs_the_newest(facts), left_out(facts)
+    judged = facts.judged if facts.judged is not None and facts.judged.snapshot is facts.snapshot else None
+    refused, left = judged.refused if judged is not None else frozenset(), left_out(facts)
+    runs_all = judged is not None and runs_the_newest(facts)
     for snippet in newest:
         own = tuple(by_snippet.get(snippet.name, ()))
         runs = running.get(snippet.name)
-        if runs == snippet.digest or (runs_all and snippet.name not in left):
-            state = SnippetState.LIVE
-            runs = snippet.digest
-        elif _has_error(own) or snippet.name in suspects:
+        if snippet.name in refused:
             state = SnippetState.REFUSED if runs is None else SnippetState.PREVIOUS
+        elif (runs_all or runs == snippet.digest) and (judged is None or snippet.name not in left):
+            state, runs = SnippetState.LIVE, snippet.digest
         else:
             state = SnippetState.PENDING
         yield SnippetStatus(snippet.name, snippet.layer, snippet.tenant, state, snippet.digest, runs, own)
-    for name in sorted(running.keys() - {snippet.name for snippet in newest}):
+    for name in sorted((running.keys() | refused) - {snippet.name for snippet in newest}):
         layer, _, rest = name.partition("/")
         tenant = rest.partition("/")[0] if layer in _tenant_layers(facts) else None
-        yield SnippetStatus(name, layer, tenant, SnippetState.PREVIOUS, None, running[name])
+        state = SnippetState.PREVIOUS if name in running else SnippetState.REFUSED
+        yield SnippetStatus(name, layer, tenant, state, None, running.get(name), tuple(by_snippet.get(name, ())))
 
 
 def _tenant_layers(facts: Facts) -> set[str]:
     return {s.layer for s in facts.snapshot.snippets if s.trust is Trust.TENANT} if facts.snapshot else set()
-
-
-def _suspects(facts: Facts, findings: Iterable[Finding]) -> frozenset[str]:
-    """Snippets of which one is at fault, when an apply of several was taken back and nothing names the one."""
-    assert facts.judged is not None
-    if facts.judged.candidate is None:
-        return frozenset()
-    unnamed = any(finding.rule == "taken-back" and not finding.snippet for finding in findings)
-    return frozenset(changed_members(facts.good, facts.judged.candidate)) if unnamed else frozenset()
-
-
-def _has_error(findings: Iterable[Finding]) -> bool:
-    return any(finding.severity is Severity.ERROR for finding in findings)
 
 
 NOTHING_YET = Status(

@@ -40,15 +40,28 @@ class Waiting:
         self._waiters.append(_Waiter(serial, future))
 
     def hear(
-        self, event: e.Event, before: State, state: State, *, blamed: int | None, settled: bool, trouble: str
+        self,
+        event: e.Event,
+        before: State,
+        state: State,
+        *,
+        blamed: int | None,
+        settled: bool,
+        refused: str,
+        trouble: str,
     ) -> None:
-        """An event and what it did. `settled`: the newest that may run is what runs, and proved itself."""
+        """An event and what it did.
+
+        `settled`: the newest that may run is what runs, and proved itself; `refused`: what of the newest may not.
+        """
         if isinstance(event, e.Prepared) and event.serial == before.serial:
             for waiter in self._waiters:
                 if waiter.serial <= event.serial and waiter.generation is None:
                     waiter.generation = event.ready.generation
         for waiter in self._waiters:
             outcome = _outcome(waiter, event, before, state, blamed, settled, trouble)
+            if outcome is not None and refused and outcome.outcome in ("committed", "unchanged"):
+                outcome = Outcome("refused", refused, outcome.generation)
             if outcome is not None and not waiter.future.done():
                 waiter.future.set_result(outcome)
         self._waiters = [waiter for waiter in self._waiters if not waiter.future.done()]

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from supervisor.config.lint import Context, Located, lint_snippet, lint_whole, variables_of, weigh, without_output
+from supervisor.config.lint import Located, lint_snippet, lint_whole, variables_of, weigh, without_output
 from supervisor.config.parse import is_yaml, parse, parse_as_yaml
 from supervisor.config.paths import REREAD_KINDS, Wanted, resolve
 from supervisor.core.candidate import Parts, make_candidate, slug
 from supervisor.core.lone_pair import with_route
 from supervisor.core.policy import refuse_tenants
+from supervisor.core.selection import INCLUDED_AS_CLASSIC, roots_of
 from supervisor.core.service import Frame, expand, is_said, merge_service
+from supervisor.core.surroundings import surroundings
 from supervisor.model import (
     GENERATION_ROOT,
     Candidate,
@@ -38,7 +40,6 @@ from supervisor.model import (
 )
 
 _INCLUDE_DEPTH = 50
-CLASSIC = "included.conf"  # a name that is read as classic
 _INCLUDE = re.compile(rb"^(@include\s|includes\s*:)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -48,16 +49,13 @@ class Assembled:
 
     candidate: Candidate | None
     findings: tuple[Finding, ...]
-    left_out: frozenset[str] = frozenset()  # snippets that the candidate does without; the others do not mind
     parts: Parts | None = None  # what the candidate was made of; a trial start makes another of it
     trace: str = ""  # of a fault of our own, for our log
 
     @property
     def refused(self) -> bool:
         """Whether the candidate must not run: there is none, or a snippet that is in it is at fault."""
-        return self.candidate is None or any(
-            finding.severity is Severity.ERROR and finding.snippet not in self.left_out for finding in self.findings
-        )
+        return self.candidate is None or any(finding.severity is Severity.ERROR for finding in self.findings)
 
 
 @dataclass(slots=True)
@@ -74,39 +72,19 @@ class _Assembly:
     known: dict[str, str] = field(default_factory=dict)  # values of variables, as far as they can be known
 
 
-def _nobody(name: str) -> bool:
-    return False
-
-
-def assemble(
-    snapshot: Snapshot,
-    frame: Frame,
-    *,
-    dispensable: Callable[[str], bool] = _nobody,
-    newcomers: frozenset[str] | None = None,
-) -> Assembled:
+def assemble(snapshot: Snapshot, frame: Frame, *, newcomers: frozenset[str] | None = None) -> Assembled:
     """The candidate for a snapshot, with all that lint has to say. Pure: the same input gives the same digest.
 
-    `dispensable`: whether a platform snippet whose secret is gone may be left out, because it does not run anyway.
-    Fluent Bit refuses the whole config for one such file, and the others' logs need not wait for it.
     `newcomers`: snippets whose version does not run yet: of two in conflict the newcomer is told to yield. None: all.
     """
-    bench = _Assembly(snapshot, frame, _roots(snapshot), findings=list(snapshot.findings))
+    bench = _Assembly(snapshot, frame, roots_of(snapshot), findings=list(snapshot.findings))
     admitted, kept_out = refuse_tenants(snapshot.snippets)
     bench.findings += kept_out
     for snippet in admitted:
         _read(bench, snippet, bench.roots.get(snippet.path, snippet.path))
-    if any(snippet.path not in bench.documents for snippet in admitted):
+    if kept_out or any(snippet.path not in bench.documents for snippet in admitted):
         return Assembled(None, tuple(bench.findings))
     located = list(_linear(bench, admitted))
-    left_out = {finding.snippet for finding in kept_out}
-    secretless = [
-        f for f in _unusable_secrets(bench, located) if f.severity is Severity.ERROR and dispensable(f.snippet)
-    ]
-    if secretless:
-        bench.findings += secretless
-        left_out |= {finding.snippet for finding in secretless}
-        located = [place for place in located if place.snippet.name not in left_out]
     env = list(_variables(bench, located))
     known = _set_values(env, frame.environment)
     bench.known = {**frame.environment, **known}
@@ -116,33 +94,32 @@ def assemble(
     service = merge_service(frame, resolved, known)
     bench.findings += service.findings
     variables = {**dict.fromkeys(snapshot.secrets), **bench.known}
-    context = Context(variables, frame.schema, newcomers)
+    context = surroundings(
+        snapshot,
+        frame,
+        located,
+        variables,
+        newcomers,
+        service=service,
+        conf_dir=lambda snippet: _conf_dir(bench, snippet),
+    )
     bench.findings += [weigh(finding, _trust_of(snapshot, finding)) for finding in lint_whole(located, context)]
     bench.findings += _unusable_secrets(bench, located)
     if without_output(located) and not frame.pipeline:
         bench.findings.append(_no_output(located))
-    members = {s.name: s.digest for s in snapshot.snippets if s.path in bench.documents and s.name not in left_out}
+    members = {snippet.name: snippet.digest for snippet in snapshot.snippets}
     parts = Parts(tuple(resolved), tuple(env), service, members, bench.copies, bench.watched)
-    return Assembled(make_candidate(parts, frame), tuple(bench.findings), frozenset(left_out), parts)
+    return Assembled(make_candidate(parts, frame), tuple(bench.findings), parts)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
-
-
-def _roots(snapshot: Snapshot) -> dict[str, str]:
-    """For each included file the file that the including began with: its format is the format of all (5.1.1)."""
-    roots: dict[str, str] = {}
-    for include in snapshot.includes:
-        for target in include.targets:
-            roots.setdefault(target, roots.get(include.includer, include.includer))
-    return roots
 
 
 def _read(bench: _Assembly, snippet: Snippet, root: str) -> None:
     if root == snippet.path:
         parsed = parse(snippet.content, snippet.path)
     else:
-        parsed = parse_as_yaml(snippet.content) if is_yaml(root) else parse(snippet.content, CLASSIC)
+        parsed = parse_as_yaml(snippet.content) if is_yaml(root) else parse(snippet.content, INCLUDED_AS_CLASSIC)
     said = [replace(finding, snippet=snippet.name, path=snippet.path) for finding in parsed.findings]
     if parsed.document is None:
         bench.findings += said  # the real binary would not read it either: an error whoever wrote it
@@ -254,7 +231,7 @@ def _resolved(bench: _Assembly, place: Located) -> Section:
     """The section with every path absolute, and the text it refers to taken over."""
     directory = _conf_dir(bench, place.snippet)
     expanded = None if not bench.known else lambda text: expand(text, bench.known)
-    return resolve(place.section, bench.frame.cwd, directory, lambda w: _place(bench, w), expanded)
+    return resolve(place.section, bench.frame.cwd, directory, lambda w: _place(bench, place.snippet, w), expanded)
 
 
 def _conf_dir(bench: _Assembly, snippet: Snippet) -> str:
@@ -266,9 +243,10 @@ def _conf_dir(bench: _Assembly, snippet: Snippet) -> str:
     return posixpath.dirname(base or bench.roots.get(snippet.path, snippet.path))
 
 
-def _place(bench: _Assembly, wanted: Wanted) -> str:
+def _place(bench: _Assembly, snippet: Snippet, wanted: Wanted) -> str:
+    kept = bench.snapshot.kept.get(snippet.name, {})
     for candidate in map(posixpath.normpath, wanted.candidates):
-        reference = bench.snapshot.references.get(candidate)
+        reference = kept.get(candidate) or bench.snapshot.references.get(candidate)
         if reference is None or reference.digest is None:
             continue
         if wanted.kind in REREAD_KINDS:

@@ -51,6 +51,7 @@ class Exited:
 
     incarnation: int
     reason: str = ""
+    killed: bool = False  # by somebody's signal, not by a fault of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,18 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
+    """The child is up, and not well."""
+
     epoch: int
     reason: str = ""
+    suspects: tuple[str, ...] = ()  # snippets whose own outputs show it
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What was committed lately is no longer young: from now on it is not suspected by itself."""
+
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +143,7 @@ Event = (
     | InstallFailed
     | Passed
     | Failed
+    | Grown
     | GapElapsed
     | TimerElapsed
     | GraceElapsed
@@ -187,4 +199,11 @@ class Blame:
     reason: str
 
 
-Action = Prepare | Install | Spawn | Reload | Stop | Kill | Commit | Blame
+@dataclass(frozen=True, slots=True)
+class FallBack:
+    """What was good lately is not: the one before it is good again."""
+
+    generation: int
+
+
+Action = Prepare | Install | Spawn | Reload | Stop | Kill | Commit | Blame | FallBack

@@ -26,8 +26,10 @@ from supervisor.core.events import (
     Event,
     Exited,
     Failed,
+    FallBack,
     GapElapsed,
     GraceElapsed,
+    Grown,
     Install,
     InstallFailed,
     Kill,
@@ -80,6 +82,7 @@ class State:
     phase: Phase = Phase.DOWN
     current: int | None = None  # what the child was told to run
     good: int | None = None  # what last passed probation
+    fallback: int | None = None  # what was good before, as long as the present one is young
     before: int | None = None  # while reloading: what it ran until then
     after: int | None = None  # while replacing: what to start next
     idle: bool = False  # nothing is configured: no child is wanted
@@ -134,11 +137,12 @@ def _react(state: State, event: Event) -> Step:
         case Refused():
             return _look(replace(state, intake=Intake.READY if state.ready else Intake.SETTLED))
         case Observed():
-            return replace(state, congested=event.congested), ()
+            watched = state.phase in (Phase.PROBATION, Phase.STEADY)
+            return replace(state, congested=event.congested and watched), ()
         case Terminate():
             return _terminate(state)
         case Exited():
-            return _exited(state, event.reason)
+            return _exited(state, event)
         case InstallFailed():
             return _install_failed(state)
         case _:
@@ -224,7 +228,7 @@ def _start(state: State, generation: int | None) -> Step:
 
 
 def _replace_child(state: State, after: int | None, **changes: object) -> Step:
-    return _enter(state, Phase.REPLACING, after=after, **changes), (Stop(),)
+    return _enter(state, Phase.REPLACING, after=after, congested=False, cooling=False, **changes), (Stop(),)
 
 
 def _back_off(state: State) -> Step:
@@ -239,7 +243,18 @@ def _blame(state: State, reason: str) -> Step:
     return state, (Blame(state.current, reason), *actions)  # type: ignore[arg-type]
 
 
-def _exited(state: State, reason: str) -> Step:
+def _fall_back(state: State, reason: str) -> Step:
+    """What was committed lately is at fault after all: once, and only as long as it is young. What was good before it
+    is good again; if that fails too, nothing is left to fall back to."""
+    before = state.fallback
+    assert before is not None
+    state = replace(state, good=before, fallback=None)
+    state, blamed = _blame(state, reason)
+    return state, (*blamed, FallBack(before))
+
+
+def _exited(state: State, event: Exited) -> Step:
+    reason = event.reason
     match state.phase:
         case Phase.STOPPING:
             return _enter(state, Phase.STOPPED), ()
@@ -251,8 +266,16 @@ def _exited(state: State, reason: str) -> Step:
             return _back_off(replace(state, hurried=False))
         case Phase.REVERTING:
             return _start(state, state.good)
+        case Phase.STEADY if state.fallback is not None and not event.killed:
+            state, blamed = _fall_back(state, reason)
+            state, actions = _start(state, state.good)
+            return state, blamed + actions
         case Phase.STEADY:
             return _back_off(state)
+    if state.newcomer and state.good is None and state.attempt > 0:
+        state, blamed = _blame(state, reason)
+        state, actions = _back_off(state)
+        return state, blamed + actions
     if not state.newcomer or state.good is None:
         return _back_off(state)
     state, blamed = _blame(state, reason)
@@ -296,8 +319,14 @@ def _progress(state: State, event: Event) -> Step:
             return _passed(state)
         case Phase.PROBATION, Failed():
             return _give_up(state, event.reason)
+        case Phase.STEADY, Failed() if state.fallback is not None:
+            state, blamed = _fall_back(state, event.reason)
+            state, actions = _replace_child(state, state.good)
+            return state, blamed + actions
         case Phase.STEADY, Failed():
             return _replace_child(state, state.good)
+        case Phase.STEADY, Grown():
+            return replace(state, fallback=None), ()
 
         case ((Phase.REPLACING | Phase.STOPPING), GraceElapsed()):
             return state, (Kill(),)
@@ -310,7 +339,8 @@ def _passed(state: State) -> Step:
     newcomer, current = state.newcomer, state.current
     if current is None:
         return state, ()
-    state = _enter(state, Phase.STEADY, good=current, attempt=0, restart_back=False)
+    fallback = state.good if newcomer else state.fallback
+    state = _enter(state, Phase.STEADY, good=current, fallback=fallback, attempt=0, restart_back=False)
     return state, (Commit(current),) if newcomer else ()
 
 
@@ -328,6 +358,10 @@ def _declined(state: State, reason: str) -> Step:
 
 def _give_up(state: State, reason: str, *, hurried: bool = False) -> Step:
     """The child is up and not well: go back to good, by the gentlest way that works."""
+    if state.newcomer and state.good is None and state.attempt > 0:
+        state, blamed = _blame(state, reason)
+        state, actions = _replace_child(state, None, hurried=hurried)
+        return state, blamed + actions
     if not state.newcomer or state.good is None:
         return _replace_child(state, None, hurried=hurried)
     state, blamed = _blame(state, reason)

@@ -152,15 +152,16 @@ def _forced(located: Sequence[Located], variables: Mapping[str, str]) -> Iterabl
         for entry in place.section.entries:
             text = expand(entry.value.text, variables) if isinstance(entry.value, Scalar) else ""
             key = entry.key.lower()
-            severity = Severity.INFO
+            severity, rule = Severity.INFO, "forced-service-key"
             if _is_the_bases(key, place):
                 severity = Severity.WARNING
                 message = f"{key} counts in the base only: probes and scrapes rely on where the server answers"
             elif key == "daemon" and is_true(text):
+                rule = "daemon"
                 message = "daemon is kept off: a Fluent Bit in the background could be neither checked nor watched"
             elif key in ("hot_reload", "http_server") and not is_true(text):
                 message = f"{key} is kept on: the supervisor needs it to apply and to prove a change"
             else:
                 continue
             snippet = place.snippet
-            yield Finding(severity, "forced-service-key", message, "", snippet.name, snippet.path, entry.line)
+            yield Finding(severity, rule, message, "", snippet.name, snippet.path, entry.line)

@@ -61,6 +61,7 @@ class FakeDesk:
     answer: Answer = field(default_factory=lambda: Answer("committed", "", 8))
     broken: bool = False
     wishes: list[tuple[float | None, bool]] = field(default_factory=list)
+    released: list[tuple[str, float | None]] = field(default_factory=list)
     hold: asyncio.Event | None = None
     abandoned: int = 0
 
@@ -80,6 +81,10 @@ class FakeDesk:
             except asyncio.CancelledError:
                 self.abandoned += 1
                 raise
+        return self.answer
+
+    async def release(self, name: str, *, wait: float | None) -> Answer:
+        self.released.append((name, wait))
         return self.answer
 
 
@@ -821,3 +826,140 @@ async def test_closing_leaves_the_socket_of_a_successor_alone(tmp_path: Path) ->
 
     assert (await ask(str(path), "/healthz")).status == 200
     await second.close()
+
+
+# --- release --------------------------------------------------------------------------------------------------
+
+RELEASE = "/api/v1/release"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        ("released", 200),
+        ("committed", 200),
+        ("unchanged", 200),
+        ("accepted", 202),
+        ("not-kept-out", 404),
+        ("refused", 409),
+        ("reverted", 409),
+        ("degraded", 409),
+    ],
+)
+async def test_the_outcome_of_a_release_is_the_http_status(house: House, outcome: str, code: int) -> None:
+    house.desk.answer = Answer(outcome, "this is why", 9)
+
+    reply = await ask(house.admin, RELEASE, "POST", b'{"name": "platform/b.conf"}')
+
+    assert reply.status == code
+    expected = {"outcome": outcome, "reason": "this is why", "generation": 9}
+    assert reply.document == (expected | {"error": "this is why"} if code >= 400 else expected)
+    assert house.desk.released == [("platform/b.conf", None)]
+
+
+async def test_a_release_is_for_the_name_that_is_listed_however_odd_and_may_wait(house: House) -> None:
+    await ask(house.admin, f"{RELEASE}?wait=1m30s", "POST", json.dumps({"name": ODD_NAME}).encode())
+
+    assert house.desk.released == [(ODD_NAME, 90.0)]
+
+
+async def test_a_release_of_nobody_says_who_may_be_meant(house: House) -> None:
+    house.desk.answer = Answer("not-kept-out", "b.conf is neither in quarantine nor on parole", None)
+
+    without_layer = await ask(house.admin, RELEASE, "POST", b'{"name": "b.conf"}')
+    misspelt = await ask(house.admin, RELEASE, "POST", b'{"name": "platform/bb.conf"}')
+    nobody = await ask(house.admin, RELEASE, "POST", b'{"name": "nobody"}')
+
+    assert without_layer.status == misspelt.status == nobody.status == 404
+    assert without_layer.document["error"] == "there is no snippet b.conf; did you mean platform/b.conf?"
+    assert misspelt.document["error"] == "there is no snippet platform/bb.conf; did you mean platform/b.conf?"
+    assert nobody.document["error"] == "there is no snippet nobody"
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "code"),
+    [
+        ("", b"", 400),
+        ("", b"platform/b.conf", 400),
+        ("", b"\xff\xfe", 400),
+        ("", b'"platform/b.conf"', 400),
+        ("", b"{}", 400),
+        ("", b'{"name": ""}', 400),
+        ("", b'{"name": 3}', 400),
+        ("", b'{"name": "a", "force": true}', 400),
+        ("", b"[" * 10_000, 400),
+        ("", b'{"name": "' + b"x" * 20_000 + b'"}', 413),
+        ("?wait=soon", b'{"name": "a"}', 400),
+        ("?force=true", b'{"name": "a"}', 400),
+    ],
+)
+async def test_a_release_that_is_not_understood_is_refused_and_nothing_happens(
+    house: House, query: str, body: bytes, code: int
+) -> None:
+    reply = await ask(house.admin, f"{RELEASE}{query}", "POST", body)
+
+    assert reply.status == code
+    assert "error" in reply.document
+    assert house.desk.released == []
+
+
+async def test_a_release_is_a_change_and_needs_the_right_to_one(guarded: House) -> None:
+    body = b'{"name": "platform/b.conf"}'
+
+    without_token = await ask(guarded.page, RELEASE, "POST", body, Content_Type="application/json")
+    read_only = await ask(guarded.admin, RELEASE)
+    at_metrics = await ask(guarded.metrics, RELEASE, "POST", body, **RIGHT)
+    nobody_released = not guarded.desk.released
+    with_token = await ask(guarded.page, RELEASE, "POST", body, **RIGHT)
+
+    assert (without_token.status, read_only.status, at_metrics.status) == (401, 405, 404)
+    assert nobody_released
+    assert with_token.status == 200
+    assert guarded.desk.released == [("platform/b.conf", None)]
+
+
+async def test_without_a_token_file_nothing_is_released_over_tcp(house: House) -> None:
+    reply = await ask(house.page, RELEASE, "POST", b'{"name": "platform/b.conf"}', **RIGHT)
+
+    assert reply.status == 403
+    assert house.desk.released == []
+
+
+# --- what a snippet waits for ---------------------------------------------------------------------------------
+
+WAITING = SnippetStatus("platform/w.conf", "platform", None, SnippetState.PENDING, "d9", None)
+FOR_ALL = replace(FINDING, rule="taken-back", message="it was undone", hint="change it", snippet="", path="", line=None)
+
+
+@pytest.mark.parametrize(
+    ("snippet", "status", "said"),
+    [
+        (replace(WAITING, state=SnippetState.LIVE), {"phase": "probation"}, ""),
+        (replace(WAITING, state=SnippetState.REFUSED, findings=(FINDING,)), {"phase": "probation"}, ""),
+        (WAITING, {"intake": "preparing", "phase": "steady"}, "it is being checked"),
+        (WAITING, {"phase": "steady", "findings": (FOR_ALL,)}, "it was undone (change it)"),
+        (WAITING, {"phase": "steady"}, "platform/b.conf is refused"),
+        (WAITING, {"phase": "probation"}, "the latest change is on probation"),
+        (WAITING, {"phase": "backoff"}, "started again in a moment"),
+        (replace(WAITING, findings=(replace(FINDING, rule="on-parole", severity=Severity.WARNING),)), {}, ""),
+        (
+            replace(WAITING, findings=(replace(FINDING, rule="unset-variable", severity=Severity.WARNING),)),
+            {"intake": "preparing"},
+            "it is being checked",
+        ),
+    ],
+)
+async def test_who_is_not_live_is_told_what_it_waits_for_unless_its_findings_say_it(
+    house: House, snippet: SnippetStatus, status: dict[str, object], said: str
+) -> None:
+    settled = {"intake": "settled", "phase": "steady", "findings": ()}
+    house.desk.now = replace(STATUS, snippets=(snippet,), **(settled | status))  # type: ignore[arg-type]
+
+    one = await ask(house.admin, "/api/v1/snippets/platform/w.conf")
+    every = await ask(house.admin, "/api/v1/snippets")
+
+    waits_for = one.document["waits_for"]
+    assert isinstance(waits_for, str)
+    assert said in waits_for
+    assert bool(said) == bool(waits_for)
+    assert every.document["snippets"] == [one.document]

@@ -16,7 +16,8 @@ import pytest
 
 from supervisor.adapters.api import Answer, Api
 from supervisor.adapters.api.replies import json_reply
-from supervisor.adapters.client import AdminClient, Document, reload_text, snippets_text, status_text
+from supervisor.adapters.api.snippets import snippet_document
+from supervisor.adapters.client import AdminClient, Document, outcome_text, snippets_text, status_text
 from supervisor.model import (
     ApplyStatus,
     ChildStatus,
@@ -79,6 +80,7 @@ class FakeDesk:
     answer: Answer = field(default_factory=lambda: Answer("committed", "", 8))
     broken: bool = False
     wishes: list[tuple[float | None, bool]] = field(default_factory=list)
+    released: list[tuple[str, float | None]] = field(default_factory=list)
 
     def status(self) -> Status:
         if self.broken:
@@ -90,6 +92,10 @@ class FakeDesk:
 
     async def reload(self, *, wait: float | None, allow_empty: bool) -> Answer:
         self.wishes.append((wait, allow_empty))
+        return self.answer
+
+    async def release(self, name: str, *, wait: float | None) -> Answer:
+        self.released.append((name, wait))
         return self.answer
 
 
@@ -168,7 +174,7 @@ async def test_a_reload_is_done_or_not(
 
     assert exit_status == code
     assert document["outcome"] == outcome
-    assert reload_text(document) == f"{outcome} (generation 9): this is why\n"
+    assert outcome_text(document) == f"{outcome} (generation 9): this is why\n"
 
 
 async def test_wishes_are_passed_on(desk: FakeDesk, client: AdminClient) -> None:
@@ -176,6 +182,28 @@ async def test_wishes_are_passed_on(desk: FakeDesk, client: AdminClient) -> None
     await asyncio.to_thread(client.reload, 0.25, True)
 
     assert desk.wishes == [(None, False), (0.25, True)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "waiting", "code", "told"),
+    [
+        ("released", None, 0, "released: this is why\n"),
+        ("committed", 5.0, 0, "committed: this is why\n"),
+        ("accepted", 5.0, 1, "accepted: this is why\n"),
+        ("not-kept-out", None, 1, "this is why\n"),
+        ("reverted", 5.0, 1, "reverted: this is why\n"),
+        ("degraded", None, 1, "degraded: this is why\n"),
+    ],
+)
+async def test_a_release_is_done_or_not(
+    desk: FakeDesk, client: AdminClient, outcome: str, waiting: float | None, code: int, told: str
+) -> None:
+    desk.now, desk.answer = REFUSED, Answer(outcome, "this is why", None)
+
+    document, exit_status = await asyncio.to_thread(client.release, ODD_NAME, waiting)
+
+    assert (exit_status, outcome_text(document)) == (code, told)
+    assert desk.released == [(ODD_NAME, waiting)]
 
 
 async def test_a_supervisor_that_cannot_answer_is_not_reachable(desk: FakeDesk, client: AdminClient) -> None:
@@ -193,6 +221,7 @@ QUESTIONS: list[Callable[[AdminClient], tuple[Document, int]]] = [
     AdminClient.status,
     AdminClient.snippets,
     AdminClient.reload,
+    lambda client: client.release("platform/a.conf"),
 ]
 
 
@@ -205,7 +234,7 @@ def test_no_socket_is_a_sentence_and_3(client: AdminClient, question: Callable[[
     assert "admin.sock" in document["error"]
     assert "No such file" in status_text(document)
     assert "No such file" in snippets_text(document)
-    assert "No such file" in reload_text(document)
+    assert "No such file" in outcome_text(document)
 
 
 def test_a_socket_that_a_dead_process_left_is_3(tmp_path: Path, client: AdminClient) -> None:
@@ -286,6 +315,41 @@ def test_what_was_refused_is_told_as_compilers_tell_it() -> None:
     assert any(line.split() == ["platform/b.conf", "refused", "-", "222222222222"] for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("rule", "message", "told"),
+    [
+        ("dry-run", "[config] no such thing", "error dry-run: Fluent Bit says: [config] no such thing"),
+        ("start", "[tail] no path", "error start: Fluent Bit says: [tail] no path"),
+        ("start-complaint", "[tail] no parser", "error start-complaint: Fluent Bit says: [tail] no parser"),
+        ("start", "Fluent Bit ended before it was ready", "error start: Fluent Bit ended before it was ready"),
+        ("start", "the trial start was not ready within 5 s", "error start: the trial start was not ready within 5 s"),
+        ("unknown-plugin", "no such plugin", "error unknown-plugin: no such plugin"),
+    ],
+)
+def test_fluent_bits_own_words_are_told_as_such(rule: str, message: str, told: str) -> None:
+    finding = replace(FINDING, rule=rule, message=message)
+
+    text = status_text(as_sent(replace(REFUSED, findings=(finding,))), now=1000.0)
+
+    assert f"/etc/platform.d/b.conf:3: {told}\n" in text
+
+
+def test_who_is_not_live_and_why_is_told_beside_the_columns() -> None:
+    waiting = SnippetStatus("platform/w.conf", "platform", None, SnippetState.PENDING, "4" * 64, None)
+    parole = replace(FINDING, severity=Severity.WARNING, rule="on-parole", message="c.conf is tried before", line=None)
+    documents = [snippet_document(one, REFUSED) for one in (*REFUSED.snippets, waiting)]
+    documents[0]["findings"] = (parole,)
+    body = json_reply({"snippets": documents}).body
+    assert isinstance(body, bytes)
+
+    lines = snippets_text(json.loads(body)).splitlines()
+
+    assert lines[-1] == "platform/w.conf is pending and waits for: platform/b.conf is refused"
+    assert "/etc/platform.d/b.conf: warning on-parole: c.conf is tried before" in lines
+    assert "/etc/platform.d/b.conf:3: error unknown-plugin: no such filter plugin: grepp" in lines
+    assert "    hint: did you mean grep?" in lines
+
+
 def test_a_status_with_nothing_in_it_is_told_too() -> None:
     none = GenerationStatus(None, None)
     nothing = replace(
@@ -321,8 +385,8 @@ def test_nothing_unprintable_reaches_the_terminal() -> None:
         status_text(document, now=1000.0),
         snippets_text({"snippets": document["snippets"]}),
         snippets_text(document["snippets"][0]),
-        reload_text({"outcome": "refused", "reason": "\x1b[2J\n", "generation": None}),
-        reload_text({"error": "\x1b[2J"}),
+        outcome_text({"outcome": "refused", "reason": "\x1b[2J\n", "generation": None}),
+        outcome_text({"error": "\x1b[2J"}),
     ]
 
     for text in texts:

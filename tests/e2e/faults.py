@@ -20,8 +20,13 @@ import psutil
 from conftest import waits_until
 from running import Running
 
-REFUSED_REGEX = "name: grep, match: a, regex: 'message ('"
-"""A filter that passes the dry-run and ends Fluent Bit a second after its start."""
+ENDS_A_START = "name: grep, match: a, regex: 'message [z-a]'"
+"""A filter that lint and dry-run let pass, and that ends Fluent Bit a second after its start: the trial sees it."""
+
+_ENDS_WHERE_LIVE = "name: lua, match: a, call: f, code: 'if os.getenv(\"LIVE\") then os.exit(7) end {}'"
+_PASSES = "function f(tag, time, record) return 0, time, record end"
+LIVE = {"LIVE": "yes"}
+"""What only the environment of the running child has: neither a dry-run nor a trial is given it."""
 
 ENDLESS_START = "name: lua, match: a, call: f, code: 'while true do end'"
 ENDLESS_FILTER = "name: lua, match: a, call: f, code: 'function f(a, b, c) while true do end end'"
@@ -50,6 +55,13 @@ def flow(message: str, *, markers: str = "", inputs: str = "", filters: str = ""
     return "\n".join(rows) + "\n"
 
 
+def fatal(message: str, binary: str) -> str:
+    """A snippet that no check can see through: it ends Fluent Bit where it is to live, which has `LIVE`."""
+    if is_double(binary):
+        return flow(message, markers="crash-after=0.4")
+    return flow(message, filters=_ENDS_WHERE_LIVE.format(_PASSES))
+
+
 def supervise(
     home: Path,
     program: str,
@@ -70,7 +82,7 @@ def is_double(binary: str) -> bool:
 class Faulty:
     """A program that is `binary`, but first does what was planted for that kind of call, in the shell's words.
 
-    Calls: `version`, `dry-run` (of a candidate), `run`.
+    Calls: `version`, `dry-run` and `trial` (of a candidate), `run`.
     """
 
     def __init__(self, home: Path, binary: str) -> None:
@@ -82,6 +94,7 @@ class Faulty:
 case "$1 $2" in
     -V*) call=version ;;
     "-D -c") call=dry-run ;;
+    "-c "*/trial/*) call=trial ;;
     "-c "*) call=run ;;
     *) call=other ;;
 esac

@@ -8,8 +8,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from e2e.faults import LIVE, fatal, flow
 from running import Running, free_port, pipeline
 
 SETTINGS = {"--health-probation": "20s", "--health-interval": "300ms", "--apply-min-gap": "1s"}
@@ -35,6 +37,10 @@ def sink() -> Iterator[int]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def states(status: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["state"] for one in status["snippets"]}
 
 
 def to_http(port: int) -> str:
@@ -69,46 +75,63 @@ def test_a_bad_change_is_not_hidden_by_the_next_one(tmp_path: Path, real: str, s
     with Running(tmp_path, real, settings=SETTINGS) as supervisor:
         good = supervisor.until(lambda s: s["phase"] == "steady" and s["good"]["generation"], 60)["good"]["digest"]
 
-        supervisor.save("a.yaml", to_http(free_port()))
+        broken = to_http(free_port())
+        supervisor.save("a.yaml", broken)
         supervisor.until(lambda s: s["phase"] == "probation" and s["current"]["digest"] != good, 30)
         supervisor.save("b.yaml", pipeline("two", "b"))
-        status = supervisor.until(lambda s: any(f["rule"] == "taken-back" for f in s["findings"]), 60)
+        status = supervisor.until(lambda s: any(f["rule"] == "quarantined" for f in s["findings"]), 60)
 
+        (finding,) = [one for one in status["findings"] if one["severity"] == "error"]
+        assert (finding["rule"], finding["snippet"]) == ("quarantined", "platform/a.yaml")
+        assert "it delivered before and now fails every flush" in finding["message"]
+        assert finding["message"] in status["reason"]
         assert status["good"]["digest"] == good
-        assert "platform/a.yaml" in status["reason"]
+        (reverted,) = supervisor.events("generation.reverted")
+        assert "changed were: platform/a.yaml, platform/b.yaml" in reverted["message"]
+
+        status = supervisor.until(
+            lambda s: (
+                s["phase"] == "steady" and states(s) == {"platform/a.yaml": "previous", "platform/b.yaml": "live"}
+            ),
+            60,
+        )
+        assert status["good"]["digest"] != good, "the innocent went live without the other"
+        assert supervisor.events("parole.begun") == []
+        supervisor.until_records('"two"', after=len(supervisor.records()))
 
 
 @pytest.mark.real
 def test_whoever_waits_for_a_fix_is_told_of_the_fix(tmp_path: Path, real: str) -> None:
-    with Running(tmp_path, real) as supervisor:
-        supervisor.save("a.yaml", pipeline("one"))
-        supervisor.until_live("a.yaml", pipeline("one"))
-        broken = pipeline("two", more="  filters:\n    - name: grep\n      match: a\n      regex: message (\n")
-        supervisor.save("a.yaml", broken)
+    with Running(tmp_path, real, env=LIVE) as supervisor:
+        supervisor.save("a.yaml", flow("one"))
+        supervisor.until_live("a.yaml", flow("one"))
+        supervisor.save("a.yaml", fatal("two", real))
         supervisor.until(lambda s: s["phase"] == "reloading", 30)
 
-        supervisor.save("a.yaml", pipeline("three"))
+        supervisor.save("a.yaml", flow("three"))
         document, code = supervisor.client.reload(wait=40)
 
         assert (document["outcome"], code) == ("committed", 0), document
-        supervisor.until_live("a.yaml", pipeline("three"))
+        supervisor.until_live("a.yaml", flow("three"))
 
 
 def test_what_was_taken_back_is_still_told_after_a_restart(tmp_path: Path, fluent_bit: str) -> None:
-    broken = pipeline("two", more="  filters:\n    - name: grep\n      match: a\n      regex: message (\n")
-    with Running(tmp_path, fluent_bit) as supervisor:
-        supervisor.save("a.yaml", pipeline("one"))
-        supervisor.until_live("a.yaml", pipeline("one"))
-        supervisor.save("a.yaml", broken)
-        supervisor.until(lambda s: any(f["rule"] == "taken-back" for f in s["findings"]), 40)
+    with Running(tmp_path, fluent_bit, env=LIVE) as supervisor:
+        supervisor.save("a.yaml", flow("one"))
+        good = supervisor.until_live("a.yaml", flow("one"))["good"]
+        supervisor.save("a.yaml", fatal("two", fluent_bit))
+        before = supervisor.until(lambda s: any(f["rule"] == "quarantined" for f in s["findings"]), 40)
         assert supervisor.stop() == 0
 
         supervisor.start()
         status = supervisor.until(lambda s: s["phase"] == "steady" and s["findings"] and s["intake"] == "settled", 40)
 
         (finding,) = [one for one in status["findings"] if one["severity"] == "error"]
-        assert (finding["rule"], finding["snippet"]) == ("taken-back", "platform/a.yaml")
+        assert (finding["rule"], finding["snippet"]) == ("quarantined", "platform/a.yaml")
+        assert [finding] == [one for one in before["findings"] if one["severity"] == "error"]
         assert status["snippets"][0]["state"] == "previous"
+        assert status["good"] == good
+        assert len(supervisor.events("generation.reverted")) == 1, "it was not tried again"
 
 
 def test_a_second_supervisor_leaves_the_child_of_the_first_alone(tmp_path: Path, double: str) -> None:
@@ -146,8 +169,7 @@ def test_a_start_without_a_secret_leaves_out_only_who_uses_it(tmp_path: Path, re
         status = supervisor.until(lambda s: s["phase"] == "steady" and s["child"]["pid"] not in (None, first), 40)
         supervisor.until_records("plain", after=flowing)
 
-        states = {one["name"]: one["state"] for one in status["snippets"]}
-        assert states == {"platform/a.yaml": "live", "platform/s.yaml": "refused"}
+        assert states(status) == {"platform/a.yaml": "live", "platform/s.yaml": "refused"}
         assert not status["in_sync"]
 
         (secrets / "TOKEN").write_text("another\n")

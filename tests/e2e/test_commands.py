@@ -19,7 +19,7 @@ from running import Running, free_port, pipeline
 
 GOOD = pipeline("good")
 BAD = GOOD.replace("stdout", "stdoutt")  # line 9
-DOUBTFUL = GOOD.replace("tag: a", "tag: a\n      alias: ${NOT_SET_ANYWHERE}")  # line 5
+DOUBTFUL = GOOD.replace("tag: a", "tag: a\n      alias: x${NOT_SET_ANYWHERE}")  # line 5
 WRONG = "[OUTPT]\n    name null\n"  # needs no Fluent Bit to be found
 
 Done = subprocess.CompletedProcess[str]
@@ -75,12 +75,13 @@ def test_a_clean_file_is_accepted_in_every_format(here: Path, fluent_bit: str) -
 
 def test_a_mistake_is_told_with_path_line_and_the_line_itself(here: Path, fluent_bit: str) -> None:
     done = command("check", "--fluent-bit", fluent_bit, "bad.yaml", cwd=here)
-    first, shown, verdict = done.stdout.splitlines()
+    first, shown, hint, verdict = done.stdout.splitlines()
 
     assert done.returncode == 1
-    assert first.startswith("bad.yaml:9: error dry-run: ")
+    assert first.startswith("bad.yaml:9: error unknown-plugin: ")
     assert "stdoutt" in first
     assert shown == "    - name: stdoutt"
+    assert hint == "    hint: did you mean 'stdout'?"
     assert verdict == "rejected"
     assert done.stderr == ""
 
@@ -123,11 +124,11 @@ def test_github_and_sarif_put_the_finding_on_its_line(here: Path, double: str) -
     place = result["locations"][0]["physicalLocation"]
 
     assert github.returncode == sarif.returncode == 1
-    assert github.stdout.startswith("::error file=a b%25.yaml,line=9,title=dry-run::")
+    assert github.stdout.startswith("::error file=a b%25.yaml,line=9,title=unknown-plugin::")
     assert len(github.stdout.splitlines()) == 1
-    assert (document["version"], result["level"], result["ruleId"]) == ("2.1.0", "error", "dry-run")
+    assert (document["version"], result["level"], result["ruleId"]) == ("2.1.0", "error", "unknown-plugin")
     assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("a%20b%25.yaml", 9)
-    assert {rule["id"] for rule in document["runs"][0]["tool"]["driver"]["rules"]} == {"dry-run"}
+    assert {rule["id"] for rule in document["runs"][0]["tool"]["driver"]["rules"]} == {"unknown-plugin"}
 
 
 def test_a_directory_is_checked_whole_and_named_as_it_was_given(here: Path, double: str) -> None:
@@ -185,7 +186,10 @@ def test_the_layout_of_run_is_checked_base_and_layers_together(here: Path, fluen
         return [(one["snippet"], one["path"], one["line"]) for one in findings if one["severity"] == "error"]
 
     assert (clean.stdout, clean.returncode) == ("accepted\n", 0)
-    assert found(wrong) == [("platform/b.conf", str(here / "conf" / "b.conf"), 1)]
+    assert found(wrong) == [
+        ("platform/b.conf", str(here / "conf" / "b.conf"), 1),
+        ("base/more.conf", str(here / "more.conf"), 2),
+    ]
     assert found(only_base) == [("base/more.conf", str(here / "more.conf"), 2)]
     assert wrong.returncode == only_base.returncode == 1
 
@@ -276,7 +280,7 @@ def test_check_works_where_only_memory_can_be_written_to(here: Path, double: str
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 1, done.stderr
-    assert "\nbad.yaml:9: error dry-run: " in done.stdout
+    assert done.stdout.startswith("bad.yaml:9: error unknown-plugin: ")
 
 
 # --- render -----------------------------------------------------------------------------------------------------
@@ -371,15 +375,18 @@ def test_render_says_where_each_line_came_from(here: Path, double: str) -> None:
 
 
 def test_render_of_a_mistake_says_it_on_stderr_and_is_1(here: Path, double: str) -> None:
-    done = command("render", "--fluent-bit", double, "bad.yaml", cwd=here)
-    broken = here / "broken.yaml"
-    broken.write_text("pipeline: [\n")
+    (here / "broken.yaml").write_text("pipeline: [\n")
+    done = command("render", "--fluent-bit", double, "bad.yaml", "good.yaml", cwd=here)
     nothing = command("render", "--fluent-bit", double, "broken.yaml", cwd=here)
 
     assert done.returncode == nothing.returncode == 1
-    assert "bad.yaml:9: error dry-run" in done.stderr
+    assert "bad.yaml:9: error unknown-plugin" in done.stderr
+    assert done.stderr.endswith("\nfluent-bit-supervisor: left out: bad.yaml\n")
     assert done.stdout.startswith("# file: fluent-bit.yaml\n")
+    assert "stdoutt" not in done.stdout
+    assert "- name: stdout\n" in done.stdout
     assert nothing.stdout == ""
+    assert nothing.stderr.endswith("left out: broken.yaml; nothing is left that would run\n")
     assert "broken.yaml:" in nothing.stderr
 
 
@@ -450,7 +457,7 @@ def test_status_tells_what_runs_and_whether_it_is_the_newest(supervisor: Running
     assert {"name", "layer", "tenant", "state", "digest", "running_digest", "findings"} == set(document["snippets"][0])
     assert {"generation", "method", "outcome", "reason", "at", "seconds"} == set(document["last_apply"])
     assert "out of sync" in refused.stdout
-    assert f"{supervisor.snippets / 'b.yaml'}:9: error dry-run: " in refused.stdout
+    assert f"{supervisor.snippets / 'b.yaml'}:9: error unknown-plugin: " in refused.stdout
     assert json.loads(refused_json.stdout)["current"] == document["current"]
 
 
@@ -463,7 +470,8 @@ def test_snippets_tells_of_all_or_of_one(supervisor: Running) -> None:
 
     assert (every.returncode, bad.returncode, good.returncode, nobody.returncode) == (1, 1, 0, 1)
     assert re.search(r"^platform/b\.yaml +refused ", every.stdout, re.MULTILINE)
-    assert ":9: error dry-run: " in bad.stdout
+    assert ":9: error unknown-plugin: " in bad.stdout
+    assert bad.stdout.endswith("    hint: did you mean 'stdout'?\n")
     assert "platform/a.yaml" not in bad.stdout
     assert json.loads(good.stdout)["state"] == "live"
     assert "there is no snippet platform/nobody.yaml" in nobody.stderr
@@ -502,8 +510,33 @@ def test_a_reload_that_dies_is_told_as_reverted(supervisor: Running) -> None:
     assert "taken back" in done.stdout + done.stderr
 
 
+def test_who_was_kept_out_for_what_happened_at_run_time_is_released_by_name(tmp_path: Path, double: str) -> None:
+    with Running(tmp_path, double) as supervisor:
+        supervisor.save("a.yaml", GOOD)
+        supervisor.until_live("a.yaml", GOOD)
+        dying = pipeline("dying", "b").replace("tag: b\n", "tag: b\n      alias: double.crash-after=0\n", 1)
+        supervisor.save("b.yaml", dying)
+        supervisor.until(lambda status: "quarantined" in {one["rule"] for one in status["findings"]})
+        told = ask(supervisor, "snippets", "platform/b.yaml")
+        good = ask(supervisor, "release", "platform/a.yaml")
+        unnamed = ask(supervisor, "release", "b.yaml")
+        again = ask(supervisor, "release", "platform/b.yaml", "--wait=40s")
+        at_once = ask(supervisor, "release", "platform/b.yaml", "--json")
+
+    assert told.returncode == 1
+    assert f"{supervisor.snippets / 'b.yaml'}: error quarantined: " in told.stdout
+    assert "hint: change it, or: fluent-bit-supervisor release platform/b.yaml" in told.stdout
+    assert (good.returncode, unnamed.returncode, again.returncode, at_once.returncode) == (1, 1, 1, 0)
+    assert complaints(good) == ["platform/a.yaml is neither in quarantine nor on parole"]
+    assert complaints(unnamed) == ["there is no snippet b.yaml; did you mean platform/b.yaml?"]
+    assert complaints(again)[0].startswith("reverted: ")
+    assert json.loads(at_once.stdout)["outcome"] == "released"
+    released = supervisor.events("snippet.released")
+    assert [event["snippet"] for event in released] == ["platform/b.yaml", "platform/b.yaml"]
+
+
 def test_nobody_there_is_3(tmp_path: Path) -> None:
-    for words in (["status"], ["snippets"], ["reload"], ["reload", "--wait"]):
+    for words in (["status"], ["snippets"], ["reload"], ["reload", "--wait"], ["release", "a", "--wait"]):
         done = command(*words, "--run-dir", str(tmp_path))
         assert done.returncode == 3
         (line,) = complaints(done)
@@ -525,7 +558,7 @@ def test_a_supervisor_that_was_killed_is_not_there(tmp_path: Path, double: str) 
 # --- help, and what cannot be used ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["", "run", "check", "render", "status", "snippets", "reload"])
+@pytest.mark.parametrize("name", ["", "run", "check", "render", "status", "snippets", "reload", "release"])
 def test_help_is_on_stdout_and_names_the_exit_codes(name: str) -> None:
     done = command(*filter(None, [name]), "--help")
 
@@ -540,6 +573,7 @@ def test_help_is_on_stdout_and_names_the_exit_codes(name: str) -> None:
         (["chek"], "did you mean 'check'?"),
         (["frobnicate"], "no such command"),
         (["rollback"], "not in this version"),
+        (["release"], "say which snippet"),
         (["check", "--format", "xml"], "expected one of text, json, sarif, github"),
         (["check", "--frobnicate"], "--frobnicate"),
         (["reload", "--wait=soon"], "expected a duration"),

@@ -46,7 +46,7 @@ def test_a_base_that_goes_to_the_background_is_kept_in_the_foreground(tmp_path: 
         status = drop_in.until_up()
 
     assert errors(status) == []
-    assert "forced-service-key" in {one["rule"] for one in status["findings"]}
+    assert "daemon" in {one["rule"] for one in status["findings"]}
 
 
 def test_a_log_level_in_base_and_environment_is_no_failure(tmp_path: Path, real: str) -> None:

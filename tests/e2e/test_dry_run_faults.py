@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from conftest import waits_until
-from e2e.faults import Faulty, flow, highest_memory, supervise, with_words
+from e2e.faults import ENDS_A_START, Faulty, flow, highest_memory, supervise, with_words
 from running import Running, free_port
 
 MEBIBYTE = 1024 * 1024
@@ -84,17 +85,55 @@ def test_a_slow_loud_or_forking_dry_run_and_one_that_crashes_or_is_killed_once_d
         waits_until(lambda: not with_words(left))
 
 
-def test_a_dry_run_that_always_crashes_leaves_the_judgement_to_the_start(tmp_path: Path, fluent_bit: str) -> None:
-    """So it is with 5.1.1 and a valid `nats` output."""
+@pytest.mark.parametrize("trial", [True, False], ids=["trial", "no-trial"])
+def test_a_dry_run_that_always_crashes_leaves_the_judgement_to_a_start(
+    tmp_path: Path, fluent_bit: str, trial: bool
+) -> None:
+    """So it is with 5.1.1 and a valid `nats` output. A trial start settles it; without one, only probation does."""
     snippet = flow("two", outputs=f"name: nats, match: a, host: 127.0.0.1, port: {free_port()}")
-    with supervise(tmp_path, fluent_bit) as supervisor:
+    with supervise(tmp_path, fluent_bit, validate_trial=str(trial).lower()) as supervisor:
         supervisor.save("a.yaml", flow("one"))
         supervisor.until_live("a.yaml", flow("one"))
         supervisor.save("a.yaml", snippet)
         status = supervisor.until_live("a.yaml", snippet)
 
-        (finding,) = [one for one in status["findings"] if one["rule"] == "dry-run-crashed"]
-        assert finding["severity"] == "warning"
-        assert "the dry-run crashed" in finding["message"]
+        crashed = [one for one in status["findings"] if one["rule"] == "dry-run-crashed"]
+        assert [one["severity"] for one in crashed] == ([] if trial else ["warning"])
+        assert all("the dry-run crashed" in one["message"] for one in crashed)
         assert errors(supervisor) == []
         supervisor.until_records("two")
+
+
+def test_a_dry_run_that_crashes_lets_nothing_pass_that_cannot_start(tmp_path: Path, fluent_bit: str) -> None:
+    output = f"name: nats, match: a, host: 127.0.0.1, port: {free_port()}"
+    with supervise(tmp_path, fluent_bit) as supervisor:
+        supervisor.save("a.yaml", flow("one"))
+        before = supervisor.until_live("a.yaml", flow("one"))
+        supervisor.save("a.yaml", flow("two", filters=ENDS_A_START, outputs=output))
+        status = supervisor.until_refused()
+
+        (told,) = errors(supervisor)
+        assert "could not compile regex pattern" in told
+        assert status["child"] == before["child"]
+        assert status["current"] == before["current"]
+        supervisor.until_records("one", after=len(supervisor.records()))
+
+
+def test_a_trial_that_hangs_or_is_killed_says_nothing_about_anybody(tmp_path: Path, fluent_bit: str) -> None:
+    """Unlike a config that hangs while an empty pipeline starts: here the machine is at fault, and probation decides."""
+    words = f"sleep 8{free_port()}"
+    program = Faulty(tmp_path, fluent_bit)
+    with supervise(tmp_path, program.path, validate_timeout="1s") as supervisor:
+        supervisor.save("a.yaml", flow("one"))
+        before = supervisor.until_live("a.yaml", flow("one"))
+        for name, script in {
+            "wedged": f'{words} & trap "" TERM; {words}',
+            "killed": "kill -KILL $$",
+            "loud": "head -c 50000000 /dev/zero | tr '\\0' x >&2",
+        }.items():
+            program.plant("trial", script)
+            supervisor.save("a.yaml", flow(name))
+            status = supervisor.until_live("a.yaml", flow(name), 30)
+            assert status["findings"] == []
+            assert status["child"] == before["child"]
+            waits_until(lambda: not with_words(words))

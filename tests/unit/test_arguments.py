@@ -14,6 +14,7 @@ from supervisor.arguments import (
     Help,
     Invocation,
     Refusal,
+    Release,
     Reload,
     Render,
     Snippets,
@@ -265,6 +266,12 @@ def test_run_may_be_said(line: str) -> None:
         ("reload", Reload()),
         ("reload --wait", Reload(wait=60.0)),
         ("reload --wait=90s --allow-empty", Reload(wait=90.0, allow_empty=True)),
+        ("release platform/a.yaml", Release("platform/a.yaml")),
+        ("release platform/a.yaml --wait", Release("platform/a.yaml", wait=60.0)),
+        ("release --wait 30s platform/a.yaml", Release("platform/a.yaml", wait=30.0)),
+        ("release platform/a.yaml --wait 30s --json", Release("platform/a.yaml", wait=30.0, json=True)),
+        ("release a --wait=5s --run-dir /r", Release("a", {"run.directory": "/r"}, wait=5.0)),
+        ("release -- -odd.yaml", Release("-odd.yaml")),
         ("-V", Version()),
         ("--version", Version()),
     ],
@@ -289,6 +296,11 @@ def test_commands(line: str, expected: object) -> None:
         ("reload --wait=3", "the unit is missing, say 3s"),
         ("reload --wiat", "did you mean --wait?"),
         ("reload --jsn", "no such option"),
+        ("reload --wait soon", "found 'soon', expected a duration"),
+        ("release", "say which snippet"),
+        ("release --wait", "say which snippet"),
+        ("release a b", "'b': `release` has no use for it"),
+        ("release a --allow-empty", "no such option"),
         *((f"{name} 3", f"{name}: not in this version") for name in NOT_YET),
     ],
 )
@@ -418,3 +430,14 @@ def test_any_command_line_has_a_meaning(argv: list[str]) -> None:
         assert found.problems
     if handed := hand_over(argv):
         assert handed.argv == tuple(argv)
+
+
+@pytest.mark.parametrize("name", ["check", "render"])
+def test_the_help_of_a_verdict_says_what_each_exit_code_means(name: str) -> None:
+    found = parsed(f"{name} --help")
+
+    assert isinstance(found, Help)
+    exits = " ".join(found.text.partition("Exit codes: ")[2].split())
+    assert [part.split()[0] for part in exits.split("; ")] == ["0", "1", "2"]
+    assert "warnings" in exits
+    assert max(len(line) for line in found.text.splitlines()) <= 120

@@ -105,7 +105,7 @@ class TestService:
         service = service_of(assembled.candidate)
 
         assert (service["daemon"], service["hot_reload"], service["http_server"]) == ("off", "on", "on")
-        told = [finding for finding in assembled.findings if finding.rule == "forced-service-key"]
+        told = [finding for finding in assembled.findings if finding.rule in ("daemon", "forced-service-key")]
         assert [finding.line for finding in told] == [2, 3, 4]
         assert all(finding.severity is Severity.INFO for finding in told)
 

@@ -21,7 +21,11 @@ STOREYS = (
     ("cli",),
     ("__main__",),
 )
-DOORS = {("adapters.fluent_bit", "adapters.process")}
+DOORS = {
+    ("adapters.fluent_bit", "adapters.process"),
+    ("adapters.trial", "adapters.process"),
+    ("adapters.trial", "adapters.fluent_bit"),
+}
 LIBRARIES = {
     "watchfiles": {"adapters.sources"},
     "psutil": {"adapters.process"},

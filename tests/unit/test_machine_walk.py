@@ -47,6 +47,8 @@ def answers(state: State, world: World) -> Iterator[tuple[e.Event, World]]:
                 yield e.Prepared(state.serial, e.Ready(number, restart)), world
     if world.alive:
         yield e.Exited(state.incarnation), World(disk=world.disk, stale=world.stale)
+        if state.phase is Phase.STEADY:  # elsewhere it makes no difference
+            yield e.Exited(state.incarnation, killed=True), World(disk=world.disk, stale=world.stale)
     match state.phase:
         case Phase.STARTING:
             yield e.Started(state.incarnation), world
@@ -61,6 +63,7 @@ def answers(state: State, world: World) -> Iterator[tuple[e.Event, World]]:
             yield e.GapElapsed(state.epoch), replace(world, deaf=False)
         case Phase.STEADY:
             yield e.Failed(state.epoch), world
+            yield e.Grown(state.epoch), world
             yield e.GapElapsed(state.epoch), replace(world, deaf=False)
         case Phase.BACKOFF:
             yield e.TimerElapsed(state.epoch), world
@@ -76,7 +79,7 @@ def strangers(state: State) -> Iterator[e.Event]:
     yield e.Exited(state.incarnation - 1)
     for kind in (e.Acknowledged, e.Declined, e.Unresponsive, e.InstallFailed, e.Passed, e.Failed):
         yield kind(state.epoch - 1)
-    for kind in (e.GapElapsed, e.TimerElapsed, e.GraceElapsed):
+    for kind in (e.GapElapsed, e.TimerElapsed, e.GraceElapsed, e.Grown):
         yield kind(state.epoch - 1)
 
 
@@ -111,8 +114,13 @@ def perform(before: State, after: State, world: World, actions: tuple[e.Action, 
                 assert before.phase is Phase.PROBATION, "only probation proves"
                 assert world.runs == number == after.good
             case e.Blame(number):
-                assert number != before.good, "what was good is never blamed"
-                assert before.good is not None or before.phase is not Phase.STEADY
+                fell_back = before.phase is Phase.STEADY and before.fallback is not None
+                assert number != before.good or fell_back, "what was good is never blamed, unless it is young"
+                first_start = before.good is None and before.attempt == 0
+                assert not first_start or before.phase is Phase.RELOADING, "what runs alone gets a second start"
+            case e.FallBack(number):
+                assert number == before.fallback == after.good
+                assert after.fallback is None, "there is nothing more to fall back to"
             case e.Prepare(serial):
                 assert serial == after.serial
     return world
@@ -138,7 +146,8 @@ def check(state: State, world: World) -> None:
 def key(state: State, world: World) -> Node:
     """The node without what only tells questions apart: counters, and which generation has which number."""
     names: dict[int | None, int | None] = {None: None}
-    for number in (state.good, state.current, state.before, state.after, world.runs, world.disk, world.asked):
+    numbers = (state.good, state.current, state.before, state.after, state.fallback)
+    for number in (*numbers, world.runs, world.disk, world.asked):
         names.setdefault(number, len(names))
     ready = state.ready
     if ready is not None:
@@ -149,9 +158,9 @@ def key(state: State, world: World) -> Node:
         serial=0,
         incarnation=0,
         epoch=0,
-        attempt=0,
+        attempt=min(state.attempt, 1) if state.good is None else 0,  # it counts only until something is good
         ready=ready,
-        **{name: names[getattr(state, name)] for name in ("good", "current", "before", "after")},
+        **{name: names[getattr(state, name)] for name in ("good", "current", "before", "after", "fallback")},
     )
     return plain, replace(world, **{name: names[getattr(world, name)] for name in ("runs", "disk", "asked")})
 
@@ -178,12 +187,14 @@ def walk(stepper: Stepper) -> dict[Node, set[Node]]:
         edges = graph.setdefault(key(state, world), set())
         for stranger in strangers(state):
             assert stepper(state, stranger) == (state, ()), f"{stranger} is none of our business in {state}"
-        for _event, after, after_world in successors(stepper, state, world):
+        for event, after, after_world in successors(stepper, state, world):
             check(after, after_world)
             assert after.good is not None or state.good is None, "good is never forgotten"
-            if after.good != state.good:
+            if after.good != state.good and after.good != state.fallback:
                 assert state.phase is Phase.PROBATION, "good is only ever replaced by what was proven"
                 assert after.good == state.current
+            if isinstance(event, e.Exited) and event.killed and state.phase is Phase.STEADY:
+                assert after.good == state.good, "a signal from outside is nobody's fault"
             node = key(after, after_world)
             edges.add(node)
             if node not in seen:
@@ -267,9 +278,29 @@ def _signals_twice(state: State, event: e.Event) -> tuple[State, tuple[e.Action,
     return after, actions
 
 
+def _blames_the_killed(state: State, event: e.Event) -> tuple[State, tuple[e.Action, ...]]:
+    return step(state, replace(event, killed=False) if isinstance(event, e.Exited) else event)
+
+
+def _falls_back_again_and_again(state: State, event: e.Event) -> tuple[State, tuple[e.Action, ...]]:
+    after, actions = step(state, event)
+    fell_back = any(isinstance(action, e.FallBack) for action in actions)
+    return replace(after, fallback=state.good) if fell_back else after, actions
+
+
+def _blames_the_first_start(state: State, event: e.Event) -> tuple[State, tuple[e.Action, ...]]:
+    after, actions = step(state, event)
+    if isinstance(event, e.Exited) and state.phase is Phase.STARTING and state.good is None and state.current:
+        return after, (*actions, e.Blame(state.current, ""))
+    return after, actions
+
+
 @pytest.mark.parametrize(
     "faulty",
     [
+        _blames_the_killed,
+        _falls_back_again_and_again,
+        _blames_the_first_start,
         _forgets_to_install,
         _listens_to_strangers,
         _spawns_beside,

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | metrics | TCP | `/metrics`, `/-/healthy` = `/healthz`, `/-/ready` = `/readyz` |
 | page | TCP | these, `/`, `/api/v1/status`, `/api/v1/snippets`, `/api/v1/snippets/{name}`; changes only with a token |
-| admin | unix socket, 0600 | all of it, and `POST /-/reload` without one |
+| admin | unix socket, 0600 | all of it, and `POST /-/reload` and `/api/v1/release` without one |
 
 All bodies but the metrics are JSON; an error is `{"error": SENTENCE}`. Every moment in a document is a number: seconds
 since the epoch. No document holds the content of a file or a secret.
@@ -26,13 +26,16 @@ from aiohttp.web_response import Response
 
 from supervisor.adapters.api.doors import Door, Kind, visit_of
 from supervisor.adapters.api.replies import Refused, json_reply, reply
-from supervisor.adapters.api.wishes import check_body, check_host, check_right, reload_wishes
+from supervisor.adapters.api.snippets import snippet_document, unknown
+from supervisor.adapters.api.wishes import check_body, check_host, check_right, release_wishes, reload_wishes
 from supervisor.model import Status
 
 _PROBES: Final = ("/metrics", "/-/healthy", "/healthz", "/-/ready", "/readyz")
 _SNIPPET: Final = "/api/v1/snippets/"
 _RELOAD: Final = "/-/reload"
-_CODES: Final = {"committed": 200, "unchanged": 200, "accepted": 202}  # any other outcome: 409
+_RELEASE: Final = "/api/v1/release"
+_CODES: Final = {"committed": 200, "unchanged": 200, "released": 200, "accepted": 202, "not-kept-out": 404}
+"""HTTP status of an outcome; any other: 409."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ _log = logging.getLogger(__name__)
 class Answer:
     """What became of a wish."""
 
-    outcome: str  # committed | unchanged | accepted | refused | reverted | frozen | degraded
+    outcome: str  # committed | unchanged | released | accepted | not-kept-out | refused | reverted | frozen | degraded
     reason: str
     generation: int | None
 
@@ -60,6 +63,14 @@ class Desk(Protocol):
 
         Answers `accepted` at once when `wait` is None, else with the outcome; `accepted` if there is none after `wait`
         seconds. Cancelled when the client hangs up: that ends the waiting, the wish stands.
+        """
+        ...
+
+    async def release(self, name: str, *, wait: float | None) -> Answer:
+        """Try a snippet again that is kept out for what happened while it ran.
+
+        Answers `released` at once when `wait` is None, else with what became of it, as `reload`; `not-kept-out` when
+        there is nothing to release.
         """
         ...
 
@@ -103,8 +114,9 @@ class Api:
             "/-/ready": self._ready,
             "/readyz": self._ready,
             "/api/v1/status": lambda: json_reply(self._desk.status()),
-            "/api/v1/snippets": lambda: json_reply({"snippets": self._desk.status().snippets}),
+            "/api/v1/snippets": self._snippets,
         }
+        self._changes = {_RELOAD: self._reload, _RELEASE: self._release}
 
     @property
     def bound(self) -> Mapping[str, str]:
@@ -138,8 +150,8 @@ class Api:
     async def _answer(self, door: Door, request: BaseRequest) -> Response:
         path = unquote(request.rel_url.raw_path, errors="surrogateescape")
         check_host(request, strict=door.kind is Kind.PAGE and door.loopback)
-        if path == _RELOAD and door.kind is not Kind.METRICS:
-            return await self._reload(door, request)
+        if path in self._changes and door.kind is not Kind.METRICS:
+            return await self._change(door, request, path)
         page = self._page(door, path)
         if page is None:
             raise Refused(404, f"there is no {path} at this address")
@@ -165,23 +177,40 @@ class Api:
 
     def _index(self) -> Response:
         pages = [*self._pages, f"{_SNIPPET}{{name}}"]
-        return json_reply({"service": "fluent-bit-supervisor", "GET": pages, "POST": [_RELOAD]})
+        return json_reply({"service": "fluent-bit-supervisor", "GET": pages, "POST": [*self._changes]})
+
+    def _snippets(self) -> Response:
+        status = self._desk.status()
+        return json_reply({"snippets": [snippet_document(snippet, status) for snippet in status.snippets]})
 
     def _snippet(self, name: str) -> Response:
-        for snippet in self._desk.status().snippets:
+        status = self._desk.status()
+        for snippet in status.snippets:
             if snippet.name == name:
-                return json_reply(snippet)
-        raise Refused(404, f"there is no snippet {name}")
+                return json_reply(snippet_document(snippet, status))
+        raise Refused(404, unknown(name, status))
 
-    async def _reload(self, door: Door, request: BaseRequest) -> Response:
+    async def _change(self, door: Door, request: BaseRequest, path: str) -> Response:
         if request.method != "POST":
-            raise Refused(405, f"{_RELOAD} takes POST only", {"Allow": "POST"})
+            raise Refused(405, f"{path} takes POST only", {"Allow": "POST"})
         if door.kind is not Kind.ADMIN:
             check_right(request, self._token)
+        answer = await self._changes[path](request)
+        status = _CODES.get(answer.outcome, 409)
+        error = {"error": answer.reason or answer.outcome} if status >= 400 else {}
+        return json_reply(error | dataclasses.asdict(answer), status)
+
+    async def _reload(self, request: BaseRequest) -> Answer:
         await check_body(request)
         wait, allow_empty = reload_wishes(request)
         visit_of(request).give(None)
-        answer = await self._desk.reload(wait=wait, allow_empty=allow_empty)
-        status = _CODES.get(answer.outcome, 409)
-        error = {"error": answer.reason or answer.outcome} if status == 409 else {}
-        return json_reply(error | dataclasses.asdict(answer), status)
+        return await self._desk.reload(wait=wait, allow_empty=allow_empty)
+
+    async def _release(self, request: BaseRequest) -> Answer:
+        name, wait = await release_wishes(request)
+        visit_of(request).give(None)
+        answer = await self._desk.release(name, wait=wait)
+        status = self._desk.status()
+        if answer.outcome == "not-kept-out" and all(snippet.name != name for snippet in status.snippets):
+            return dataclasses.replace(answer, reason=unknown(name, status))
+        return answer

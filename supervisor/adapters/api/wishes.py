@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import json
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
@@ -66,6 +67,28 @@ def _is_literal(host: str) -> bool:
 
 async def check_body(request: BaseRequest) -> None:
     """Nothing, or an empty JSON object: what is wished stands in the query, and a wish elsewhere would be lost."""
+    body = await _body(request)
+    if body.strip() and b"".join(body.split()) != b"{}":
+        raise Refused(400, "the body must be empty or {}: say ?wait=30s or ?allow_empty=true in the address")
+
+
+async def release_wishes(request: BaseRequest) -> tuple[str, float | None]:
+    """The snippet's name, and `wait` in seconds (None: do not wait)."""
+    expected = 'the body must be {"name": "LAYER/FILE"}'
+    try:
+        document = json.loads(await _body(request))
+    except (ValueError, RecursionError):
+        raise Refused(400, f"{expected}: it is not JSON") from None
+    name = document.get("name") if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(name, str) or not name:
+        raise Refused(400, f"{expected}, and nothing else")
+    query = request.rel_url.query
+    if strangers := sorted(set(query) - {"wait"}):
+        raise Refused(400, f"unknown: {', '.join(strangers)}; there is wait")
+    return name, (_seconds(query["wait"]) if "wait" in query else None)
+
+
+async def _body(request: BaseRequest) -> bytes:
     body = b""
     announced = request.content_length or 0
     try:
@@ -75,8 +98,7 @@ async def check_body(request: BaseRequest) -> None:
         raise Refused(400, "the body is not what its headers say") from None
     if max(announced, len(body)) > BODY_LIMIT:
         raise Refused(413, f"the body is larger than {BODY_LIMIT} bytes")
-    if body.strip() and b"".join(body.split()) != b"{}":
-        raise Refused(400, "the body must be empty or {}: say ?wait=30s or ?allow_empty=true in the address")
+    return body
 
 
 def reload_wishes(request: BaseRequest) -> tuple[float | None, bool]:

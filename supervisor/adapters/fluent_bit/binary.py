@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from supervisor.adapters.fluent_bit import command, messages
 from supervisor.adapters.fluent_bit.monitoring import Monitoring
 from supervisor.adapters.process import Child, Completed, Processes, describe_exit
+from supervisor.config.schema import Schema, read_schema
 from supervisor.model import Endpoint, Finding, Inconclusive, Observation, ProcessError, Verdict
 
 _STEP = 0.02  # seconds between two questions while waiting for an outcome
@@ -29,6 +30,7 @@ _DROPPED_AGAIN = 2.0  # seconds after which a dropped signal is sent again thoug
 _METRICS_STALE = 5.0  # seconds; the engine takes them every second, a stuck one never (seen on 5.1.1)
 _CLOCKS_DIFFER = 2.0  # seconds; Fluent Bit counts whole ones
 _OUTPUT_LIMIT = 256 * 1024  # bytes of a dry-run's output
+_SCHEMA_LIMIT = 16 * 1024 * 1024  # bytes of a schema; 5.1.1 prints 0.7 MB
 
 _VERSION = re.compile(r"^Fluent Bit v(\d+)\.(\d+)(\S*)", re.MULTILINE)
 _FIRST_WITH_RELOAD = (2, 1)
@@ -108,6 +110,7 @@ class FluentBit:
         self._secrets = secrets
         self._spawned_at = 0.0
         self.identified = Binary(binary)  # what the latest self-test found out
+        self._schema: tuple[str, Schema | None] | None = None  # the identity of the binary that told it
 
     async def identify(self) -> Binary:
         """The self-test at start: is it there, is it Fluent Bit, what can it do? Takes some 40 ms; never raises."""
@@ -136,6 +139,27 @@ class FluentBit:
             checks_properties=probe.returncode == 1 and "unknown configuration property" in probe.stderr,
             reloads=(int(told[1]), int(told[2])) >= _FIRST_WITH_RELOAD,
         )
+
+    async def schema(self) -> Schema | None:
+        """Which plugins and properties it has, as it tells itself; asked once for each identity of the binary.
+
+        None when it does not tell (a version without `-J`, no answer in time): then nothing is said that depends on it.
+        Takes some 30 ms; never raises.
+        """
+        if not self.identified.identity and (await self.identify()).error:
+            return None
+        identity = self.identified.identity
+        if self._schema is not None and self._schema[0] == identity:
+            return self._schema[1]
+        try:
+            told = await self._run(["-J"], output_limit=_SCHEMA_LIMIT)
+        except ProcessError:
+            return None
+        if told.timed_out:
+            return None
+        schema = read_schema(told.stdout)
+        self._schema = (identity, schema)
+        return schema
 
     async def dry_run(self, config: str, env: Mapping[str, str]) -> Verdict:
         """Let Fluent Bit check a config without running it. Values of `env` are redacted in what is found.
@@ -275,17 +299,27 @@ class FluentBit:
         reason = f"Fluent Bit ended: {describe_exit(returncode)}"
         return Exited(returncode, f"{reason}: {found[0].message}" if found else reason, found)
 
+    def was_told_to_stop(self, child: Child) -> bool:
+        """Whether it left because of a signal that somebody sent: it says so, and ends with status 0 (5.1.1)."""
+        return "caught signal (SIG" in child.stderr_since(0)
+
+    def complaints(self, child: Child, mark: int) -> tuple[Finding, ...]:
+        """The error lines of its latest load, since stderr stood at `mark`."""
+        return messages.start_errors(child.stderr_since(mark), self._hidden())
+
     def _hidden(self) -> Mapping[str, str]:
         """What the child knows and nobody shall read in a message of ours."""
         return {**self._environment, **self._secrets()}
 
-    async def _run(self, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Completed:
+    async def _run(
+        self, arguments: Sequence[str], env: Mapping[str, str] | None = None, output_limit: int = _OUTPUT_LIMIT
+    ) -> Completed:
         return await self._processes.run(
             [self._binary, *arguments],
             env=command.dry_run_environment(os.environ, ()) if env is None else env,
             cwd=self._cwd,
             timeout=self._validate_timeout,
-            output_limit=_OUTPUT_LIMIT,
+            output_limit=output_limit,
         )
 
 

@@ -113,6 +113,16 @@ class Child:
         self._sockets[port] = known
         return True
 
+    def ports(self) -> frozenset[int] | None:
+        """Ports on which this very process listens or takes datagrams. None when it cannot be told."""
+        try:
+            found = psutil.Process(self.pid).net_connections("inet") if self.alive() else ()
+        except psutil.NoSuchProcess:
+            return frozenset()
+        except (psutil.Error, OSError):
+            return None
+        return frozenset(each.laddr.port for each in found if each.laddr and not each.raddr)
+
     def stderr_mark(self) -> int:
         """The present end of what it wrote to stderr, for `stderr_since`."""
         return 0 if self._echo is None else self._echo.mark()

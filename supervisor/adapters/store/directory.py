@@ -26,12 +26,14 @@ from pathlib import Path
 from supervisor.adapters.store.files import compact, contents, explained, flush_directory, link, take_lock, write
 from supervisor.adapters.store.format import (
     STATE_VERSION,
+    conviction_from_json,
+    conviction_to_json,
     generation_from_json,
     generation_to_json,
     snapshot_from_json,
     snapshot_to_json,
 )
-from supervisor.model import Candidate, Generation, Snapshot
+from supervisor.model import Candidate, Conviction, Generation, Snapshot
 
 MANIFEST = "generation.json"
 SNAPSHOT = "snapshot.json"
@@ -47,6 +49,8 @@ class Memory:
     sequence: int = 0  # highest generation number ever given
     good: int | None = None
     refused: Mapping[str, str] = field(default_factory=dict)  # `refusal_key` → why it was taken back
+    quarantine: Mapping[str, Conviction] = field(default_factory=dict)  # by snippet
+    parole: Mapping[str, str] = field(default_factory=dict)  # snippet → key of the version that is tried alone
 
 
 REFUSED_KEPT = 200
@@ -106,7 +110,13 @@ class Store:
             if document["checksum"] != _checksum(body):
                 raise ValueError("its checksum does not fit")
             good = body["good"]
-            return Memory(int(body["sequence"]), None if good is None else int(good), dict(body["refused"]))
+            return Memory(
+                int(body["sequence"]),
+                None if good is None else int(good),
+                dict(body["refused"]),
+                {name: conviction_from_json(each) for name, each in body.get("quarantine", {}).items()},
+                dict(body.get("parole", {})),
+            )
         except OSError as error:
             remarks.append(f"cannot read {path}: {error.strerror}; going on without it")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -170,7 +180,9 @@ class Store:
                     return found
         return None
 
-    def keep_candidate(self, candidate: Candidate, snapshot: Snapshot, made_by: str) -> Generation:
+    def keep_candidate(
+        self, candidate: Candidate, snapshot: Snapshot, made_by: str, versions: Mapping[str, str] | None = None
+    ) -> Generation:
         """Write an accepted candidate as the next generation, whole or not at all."""
         number = self.memory.sequence + 1
         final = self._generations / f"{number:06d}-{candidate.digest[:12]}"
@@ -188,6 +200,7 @@ class Store:
             created_at=time.time(),
             variables=tuple(sorted(candidate.variables)),
             made_by=made_by,
+            versions=versions or {},
         )
         with explained(f"cannot write generation {number} below {self.directory}"):
             shutil.rmtree(beside, ignore_errors=True)
@@ -273,6 +286,17 @@ class Store:
         told = repr((candidate.digest, made_by, values)).encode("utf-8", "surrogateescape")
         return hmac.new(self.secret_key(), told, hashlib.sha256).hexdigest()
 
+    def version_key(self, key: str, made_by: str, environment: Mapping[str, str]) -> str:
+        """What a conviction is about: a version of a snippet, the binary, and the variables it may see. Keyed."""
+        told = repr((key, made_by, sorted(environment.items()))).encode("utf-8", "surrogateescape")
+        return hmac.new(self.secret_key(), told, hashlib.sha256).hexdigest()
+
+    def judge_snippets(self, quarantine: Mapping[str, Conviction], parole: Mapping[str, str]) -> None:
+        """Remember who is in quarantine and who is tried alone, also over restarts."""
+        self.memory = replace(self.memory, quarantine=dict(quarantine), parole=dict(parole))
+        with explained(f"cannot remember who is in quarantine below {self.directory}"):
+            self.save()
+
     def refuse(self, key: str, reason: str) -> None:
         """Keep a candidate out until something about it changes, also over restarts."""
         refused = {**self.memory.refused, key: reason}
@@ -283,7 +307,14 @@ class Store:
             self.save()
 
     def save(self) -> None:
-        body = {"sequence": self.memory.sequence, "good": self.memory.good, "refused": dict(self.memory.refused)}
+        memory = self.memory
+        body = {
+            "sequence": memory.sequence,
+            "good": memory.good,
+            "refused": dict(memory.refused),
+            "quarantine": {name: conviction_to_json(each) for name, each in memory.quarantine.items()},
+            "parole": dict(memory.parole),
+        }
         document = {"version": STATE_VERSION, "checksum": _checksum(body), "body": body}
         beside = self.directory / ".state.json.next"
         write(beside, compact(document))

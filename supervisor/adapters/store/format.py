@@ -9,6 +9,7 @@ import base64
 from typing import Any
 
 from supervisor.model import (
+    Conviction,
     Endpoint,
     Finding,
     Generation,
@@ -39,6 +40,7 @@ def generation_to_json(generation: Generation) -> Json:
         "created_at": generation.created_at,
         "variables": list(generation.variables),
         "made_by": generation.made_by,
+        "versions": dict(generation.versions),
     }
 
 
@@ -57,6 +59,29 @@ def generation_from_json(document: Json, path: str) -> Generation:
         created_at=float(document["created_at"]),
         variables=tuple(document["variables"]),
         made_by=document["made_by"],
+        versions=dict(document.get("versions", {})),
+    )
+
+
+def conviction_to_json(conviction: Conviction) -> Json:
+    return {
+        "key": conviction.key,
+        "reason": conviction.reason,
+        "at": conviction.at,
+        "count": conviction.count,
+        "until": conviction.until,
+        "line": conviction.line,
+    }
+
+
+def conviction_from_json(document: Json) -> Conviction:
+    return Conviction(
+        key=str(document["key"]),
+        reason=str(document["reason"]),
+        at=float(document["at"]),
+        count=int(document["count"]),
+        until=float(document["until"]),
+        line=None if document["line"] is None else int(document["line"]),
     )
 
 
@@ -79,6 +104,7 @@ def snapshot_to_json(snapshot: Snapshot) -> Json:
         "includes": [[i.includer, i.line, i.pattern, list(i.targets)] for i in snapshot.includes],
         "references": [_reference_to_json(reference) for reference in snapshot.references.values()],
         "secrets": {name: _reference_to_json(reference) for name, reference in snapshot.secrets.items()},
+        "kept": {name: [_reference_to_json(each) for each in known.values()] for name, known in snapshot.kept.items()},
         "findings": [
             [f.severity.value, f.rule, f.message, f.hint, f.snippet, f.path, f.line, f.column]
             for f in snapshot.findings
@@ -110,6 +136,10 @@ def snapshot_from_json(document: Json) -> Snapshot:
         references={reference.path: reference for reference in references},
         secrets={name: _reference_from_json(reference) for name, reference in document["secrets"].items()},
         findings=tuple(Finding(Severity(severity), *rest) for severity, *rest in document["findings"]),
+        kept={
+            name: {reference.path: reference for reference in map(_reference_from_json, known)}
+            for name, known in document.get("kept", {}).items()
+        },
     )
 
 

@@ -1,23 +1,51 @@
-"""Which rules are there, and how severe is each for whom?"""
+"""What is a rule?
+
+Each module of rules exports its own as `RULES`; `table` gathers them and says how severe each is for whom. Base: what
+the real binary starts is at most a warning. Platform: sure mistakes are errors, doubtful ones warnings. Tenant: both
+are errors. Information stays information.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
-from supervisor.model import Finding, Severity, Trust
-
-_DOUBTFUL = {"unset-variable", "duplicate-alias", "unknown-service-key", "empty-snippet", "no-output"}
+from supervisor.model import Severity
 
 
-def weigh(finding: Finding, trust: Trust) -> Finding:
-    """The finding with the severity that it has for an author of that trust.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that may be said about a snippet, and how severe it is by the trust of the author.
 
-    What the real binary runs is at most a warning for the base. Doubts are errors for tenants only.
+    A severity of None: it does not arise for such an author.
     """
-    if finding.severity is Severity.INFO:
-        return finding
-    if trust is Trust.BASE:
-        return replace(finding, severity=Severity.WARNING)
-    if finding.rule in _DOUBTFUL:
-        return replace(finding, severity=Severity.ERROR if trust is Trust.TENANT else Severity.WARNING)
-    return finding
+
+    id: str  # stable, lower-case with hyphens
+    says: str  # one line for the table of rules
+    base: Severity | None
+    platform: Severity | None
+    tenant: Severity | None
+
+
+def mistake(rule_id: str, says: str) -> Rule:
+    """Surely wrong: an error, but for a base that runs."""
+    return Rule(rule_id, says, Severity.WARNING, Severity.ERROR, Severity.ERROR)
+
+
+def doubt(rule_id: str, says: str) -> Rule:
+    """Probably not meant: an error for tenants only."""
+    return Rule(rule_id, says, Severity.WARNING, Severity.WARNING, Severity.ERROR)
+
+
+def warning(rule_id: str, says: str) -> Rule:
+    """Worth a word to everybody, and never a reason to refuse."""
+    return Rule(rule_id, says, Severity.WARNING, Severity.WARNING, Severity.WARNING)
+
+
+def refusal(rule_id: str, says: str) -> Rule:
+    """Nothing that could be used: an error whoever wrote it."""
+    return Rule(rule_id, says, Severity.ERROR, Severity.ERROR, Severity.ERROR)
+
+
+def remark(rule_id: str, says: str) -> Rule:
+    """For information."""
+    return Rule(rule_id, says, Severity.INFO, Severity.INFO, Severity.INFO)

@@ -1,0 +1,204 @@
+"""What can go live next, of everything that is new?
+
+Drives the search for the largest acceptable selection: each selection that it asks for is tested.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from supervisor.core.admission import BUDGET, Admission, Answer, Failed, Passed, admit
+from supervisor.core.assemble import Assembled
+from supervisor.core.selection import Pick, Picks, Version, Versions, compare, picked, selected
+from supervisor.model import (
+    Accepted,
+    Candidate,
+    Finding,
+    Inconclusive,
+    Rejected,
+    Severity,
+    Snapshot,
+    Trust,
+    Verdict,
+)
+from supervisor.prepare.findings import errors, in_order, told_of
+from supervisor.prepare.testing import Tested, Testing
+
+Veto = Callable[[Assembled], Finding | None]
+
+_RANK = {Trust.BASE: 0, Trust.PLATFORM: 1, Trust.TENANT: 2}
+_DEPENDS = frozenset(  # rules that a change of somebody else can break or mend
+    ("unknown-parser", "unknown-route-output", "unreachable-match", "output-without-match", "port-taken", "no-output")
+)
+_OWN_DUPLICATES = frozenset(("duplicate-key", "duplicate-service"))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A snapshot with all that is to be said about it."""
+
+    snapshot: Snapshot  # the newest
+    selected: Snapshot  # what of it may run, with older versions where the newest may not
+    assembled: Assembled
+    verdict: Verdict  # on what was selected
+    findings: tuple[Finding, ...]
+    refused: frozenset[str] = frozenset()  # snippets whose newest version stays out, for a fault
+    waiting: frozenset[str] = frozenset()  # snippets whose newest version was not tried yet
+    dropped: frozenset[str] = frozenset()  # accepted snippets that cannot stay
+    changed: frozenset[str] = frozenset()  # snippets that go live, are new in their version, or gone
+    versions: Mapping[str, Version] = field(default_factory=dict)  # of all that is in, by name
+    questions: int = 0  # selections that were tested
+
+    @property
+    def candidate(self) -> Candidate | None:
+        return self.assembled.candidate
+
+
+class Judgement:
+    """Judges snapshots."""
+
+    def __init__(self, testing: Testing, *, budget: int = BUDGET) -> None:
+        self._testing = testing
+        self._budget = budget
+
+    def versions(self, newest: Snapshot, accepted: Snapshot | None) -> Versions:
+        """What there is to choose from; takes a moment for thousands of snippets."""
+        return compare(newest, accepted, self._testing.frame.cwd)
+
+    async def judge(
+        self,
+        newest: Snapshot,
+        *,
+        versions: Versions | None = None,
+        proven: str = "",
+        withheld: Mapping[str, Finding] | None = None,
+        veto: Veto | None = None,
+    ) -> Judged:
+        """Never raises for what an author did.
+
+        `versions`: what was accepted beside the newest; None: nothing was. `proven`: digest of what runs.
+        `withheld`: snippets whose newest version is not to be tried now, and why. `veto` may refuse what was assembled.
+        """
+        if versions is None:
+            versions = await asyncio.to_thread(self.versions, newest, None)
+        round_ = _Round(self._testing, versions, proven, veto)
+        withheld = {name: f for name, f in (withheld or {}).items() if name in versions.changed}
+        changes = _in_precedence(versions, [name for name in versions.changed if name not in withheld])
+        search = admit(_in_precedence(versions, versions.staying), changes, budget=self._budget)
+        answer: Answer | None = None
+        while True:
+            try:
+                picks = next(search) if answer is None else search.send(answer)
+            except StopIteration as end:
+                return await round_.judged(end.value, withheld)
+            asked = await round_.ask(picks)
+            if isinstance(asked, Inconclusive):
+                search.close()
+                return round_.unanswered(asked)
+            answer = asked
+
+
+def _in_precedence(versions: Versions, names: Sequence[str]) -> list[str]:
+    """Base before platform before tenants; among equals, load order."""
+
+    def rank(name: str) -> int:
+        version = versions.new.get(name) or versions.old[name]
+        return _RANK[version.snippet.trust]
+
+    return sorted(names, key=rank)
+
+
+class _Round:
+    """One search, and what was tested in it."""
+
+    def __init__(self, testing: Testing, versions: Versions, proven: str, veto: Veto | None) -> None:
+        self._testing, self._versions, self._proven, self._veto = testing, versions, proven, veto
+        self._latest: tuple[Picks, Snapshot, Tested] | None = None  # the latest that passed
+        self._failed: tuple[Snapshot, Tested] | None = None
+        self._crashed: Finding | None = None
+        self.questions = 0
+
+    async def ask(self, picks: Picks) -> Answer | Inconclusive:
+        self.questions += 1
+        snapshot = await asyncio.to_thread(selected, self._versions, picks)
+        newcomers = frozenset(name for name, pick in picks.items() if pick is Pick.NEW)
+        tested = await self._testing.test(snapshot, newcomers, proven=self._proven)
+        if isinstance(tested.verdict, Inconclusive) and not tested.verdict.crashed:
+            self._failed = snapshot, tested
+            return tested.verdict
+        findings = tested.findings
+        vetoed = self._veto(tested.assembled) if self._veto is not None else None
+        if vetoed is not None:
+            findings += (vetoed,)
+        if isinstance(tested.verdict, Rejected) or vetoed is not None:
+            self._failed = snapshot, Tested(tested.assembled, Rejected(findings), findings)
+            return _failed(findings)
+        self._latest = dict(picks), snapshot, tested
+        return Passed()
+
+    async def judged(self, admission: Admission, withheld: Mapping[str, Finding]) -> Judged:
+        if self._latest is None or self._latest[0] != admission.picks:
+            await self.ask(admission.picks)
+        if self._latest is None or self._latest[0] != admission.picks:
+            return self._nothing_passes(admission, withheld)
+        _, snapshot, tested = self._latest
+        findings = (*tested.findings, *told_of(admission, self._versions.newest, withheld))
+        verdict = tested.verdict
+        if isinstance(verdict, Inconclusive):
+            message = f"{verdict.reason} twice, so it says nothing about this config: probation decides"
+            findings += (Finding(Severity.WARNING, "dry-run-crashed", message),)
+            verdict = Accepted()
+        return self._told(admission, withheld, snapshot, tested.assembled, verdict, findings)
+
+    def _nothing_passes(self, admission: Admission, withheld: Mapping[str, Finding]) -> Judged:
+        """Not even without all that could be left out: a removal that must not be, or settings and command line."""
+        assert self._failed is not None
+        snapshot, tested = self._failed
+        findings = (*tested.findings, *told_of(admission, self._versions.newest, withheld))
+        return self._told(admission, withheld, snapshot, tested.assembled, tested.verdict, findings)
+
+    def _told(
+        self,
+        admission: Admission,
+        withheld: Mapping[str, Finding],
+        snapshot: Snapshot,
+        assembled: Assembled,
+        verdict: Verdict,
+        findings: tuple[Finding, ...],
+    ) -> Judged:
+        versions = self._versions
+        joined = {name for name in versions.changed if admission.picks.get(name) is Pick.NEW}
+        barred = {name for name, finding in withheld.items() if finding.severity is Severity.ERROR}
+        unread = {name for name in versions.unread if name not in versions.new}
+        faulty = {f.snippet for f in errors(findings)}
+        return Judged(
+            versions.newest,
+            snapshot,
+            assembled,
+            verdict,
+            in_order(findings),
+            refused=frozenset({*admission.refused, *barred, *unread} | (set(admission.dropped) & faulty)),
+            waiting=frozenset((set(withheld) - barred) | set(admission.untried)),
+            dropped=frozenset(admission.dropped),
+            changed=frozenset({*joined, *versions.removed, *admission.dropped}),
+            versions=picked(versions, admission.picks),
+            questions=self.questions,
+        )
+
+    def unanswered(self, verdict: Inconclusive) -> Judged:
+        assert self._failed is not None
+        snapshot, tested = self._failed
+        return Judged(self._versions.newest, snapshot, tested.assembled, verdict, in_order(tested.findings))
+
+
+def _failed(findings: tuple[Finding, ...]) -> Failed:
+    wrong = errors(findings)
+    at_odds = {finding.snippet for finding in wrong if finding.snippet and _depends(finding.rule)}
+    at_fault = {finding.snippet for finding in wrong if finding.snippet and not _depends(finding.rule)}
+    return Failed(findings, frozenset(at_fault), frozenset(at_odds))
+
+
+def _depends(rule: str) -> bool:
+    return rule in _DEPENDS or (rule.startswith("duplicate-") and rule not in _OWN_DUPLICATES)

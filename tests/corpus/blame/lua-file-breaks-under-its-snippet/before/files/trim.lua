@@ -1,0 +1,3 @@
+function trim(tag, time, record)
+    return 0, time, record
+end

@@ -1,0 +1,2 @@
+function trim(tag, time, record)
+    return 0, time, record

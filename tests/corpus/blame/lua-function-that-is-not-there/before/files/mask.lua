@@ -1,0 +1,4 @@
+function mask(tag, time, record)
+    record.card = "****"
+    return 2, time, record
+end

@@ -1,0 +1,4 @@
+function scrub(tag, time, record)
+    record["email"] = nil
+    return 2, time, record
+end

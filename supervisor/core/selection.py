@@ -70,10 +70,10 @@ class Versions:
         """Whether a file that is only there because another one includes it is still named by an accepted one."""
         assert self.accepted is not None
         path = self.old[name].snippet.path
-        named = {(i.includer, i.pattern) for i in self.newest.includes}
+        found = {(i.includer, i.pattern) for i in self.newest.includes if i.targets or "*" in i.pattern}
         holders = {v.snippet.path for n, v in self.old.items() if n in self.new or n in self.unread}
         return any(
-            path in include.targets and include.includer in holders and (include.includer, include.pattern) not in named
+            path in include.targets and include.includer in holders and (include.includer, include.pattern) not in found
             for include in self.accepted.includes
         )
 

@@ -47,6 +47,9 @@ def _own(name: str, failed: Failed) -> list[Finding]:
     own = [finding for finding in failed.findings if finding.snippet == name]
     if errors(own):
         return own
+    conflicts = [finding for finding in own if finding.rule.startswith("duplicate-")]
+    if conflicts:  # of a base it is only a doubt, until it is seen to be the cause
+        return [replace(finding, severity=Severity.ERROR) for finding in conflicts]
     causes = errors(failed.findings)
     unnamed = [replace(cause, snippet=name, path="", line=None) for cause in causes if not cause.snippet]
     if unnamed:

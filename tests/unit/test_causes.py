@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from making import frame_of, snapshot_of
-
 from supervisor.model import Finding, Severity
 from supervisor.prepare.causes import each_once
 
@@ -20,7 +18,11 @@ def test_our_doubt_about_the_line_that_fluent_bit_refuses_becomes_its_hint() -> 
 
 
 def test_a_doubt_about_another_line_or_another_file_stays() -> None:
-    elsewhere = (replace(DOUBT, line=3), replace(DOUBT, snippet="base/b.conf", path="/b.conf"), replace(DOUBT, line=None))
+    elsewhere = (
+        replace(DOUBT, line=3),
+        replace(DOUBT, snippet="base/b.conf", path="/b.conf"),
+        replace(DOUBT, line=None),
+    )
 
     assert each_once((REFUSED, *elsewhere)) == (REFUSED, *elsewhere)
 

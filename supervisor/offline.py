@@ -28,7 +28,7 @@ from supervisor.model import (
 )
 from supervisor.places import make_frame
 from supervisor.prepare import Judged, Judgement, Testing, errors, in_order, with_paths
-from supervisor.prepare.causes import by_cause
+from supervisor.prepare.consequences import by_cause
 from supervisor.settings import Settings
 
 _PREFIX = "fluent-bit-supervisor-check-"

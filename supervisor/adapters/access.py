@@ -31,6 +31,23 @@ def unusable(directory: str) -> str:
     return f"{directory} does not exist, and uid {uid} cannot make it below {parent}"
 
 
+LEAST_SPACE = 16 * 1024 * 1024  # bytes
+
+
+def short_of_space(directory: str) -> str:
+    """Why hardly anything can be written there, though it is allowed; nothing if there is room, or nobody knows."""
+    while directory != os.path.dirname(directory) and not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return ""
+    free = found.f_bavail * found.f_frsize
+    if found.f_blocks and free < LEAST_SPACE:
+        return f"{free // 1024} KiB are free on the disk of {directory}"
+    return f"no file can be made on the disk of {directory}" if found.f_files and not found.f_favail else ""
+
+
 SECRET_CAP = 64 * 1024  # bytes of one secret that are known, to keep it out of messages
 
 

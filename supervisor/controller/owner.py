@@ -21,6 +21,7 @@ from supervisor.adapters.process import Child
 from supervisor.adapters.store import Store
 from supervisor.controller.performer import Made, Performer, desired_of
 from supervisor.controller.preparing import Answer, Preparing
+from supervisor.controller.readiness import Readiness
 from supervisor.controller.report import Facts, runs_the_newest, status_of
 from supervisor.controller.waiting import Outcome, Waiting
 from supervisor.controller.watches import Watches
@@ -31,7 +32,6 @@ from supervisor.model import ChildStatus, Generation, Health, Observation, Readi
 from supervisor.prepare import Judgement
 from supervisor.settings import Settings
 
-READY_WITHOUT_CHILD = 30.0  # seconds for which a child may be gone before readiness falls
 _SEEN_KEPT = 100  # serials whose time is remembered
 RETRY_INSTALL = 5.0  # seconds until what the disk refused is tried again
 
@@ -98,9 +98,8 @@ class Controller:
         self._waiting = Waiting()
         self._first: deque[e.Event] = deque()  # what has to be known before anything in the mailbox
         self._unwritten = ""  # what the disk refuses to remember; empty when all is written down
-        self._was_ready = False
+        self._readiness = Readiness()
         self._later: asyncio.TimerHandle | None = None
-        self._childless_since: float | None = time.monotonic()
 
     # --- how others reach it ----------------------------------------------------------------------------------
 
@@ -171,7 +170,7 @@ class Controller:
     async def release(self, name: str) -> str:
         """Give a snippet that is kept out another chance. Returns why that cannot be; empty when it is done."""
         try:
-            if not await self._performer.release(name):
+            if not await self._performer.convicting.release(name):
                 return f"{name} is neither in quarantine nor on parole"
         except StoreError as error:
             self._remember_later(str(error))
@@ -215,7 +214,8 @@ class Controller:
             return
         if not state.newcomer and state.phase in (Phase.STARTING, Phase.PROBATION, Phase.STEADY):
             with contextlib.suppress(StoreError):
-                await self._performer.acquit()
+                if await self._performer.convicting.acquit():
+                    self.post(e.Changed())
 
     async def _perform(self, action: e.Action, event: e.Event, before: State) -> bool:
         """Whether the actions that follow may be performed."""
@@ -319,8 +319,7 @@ class Controller:
         self._journal.say("debug", "phase", f"{before.phase} -> {state.phase}", **facts)
         if state.phase is Phase.PROBATION:
             self._performer.came_up()
-        came_up = state.phase in (Phase.PROBATION, Phase.STEADY, Phase.RELOADING, Phase.REVERTING)
-        self._childless_since = None if came_up else self._childless_since or time.monotonic()
+        self._readiness.follow(state)
 
     def _start_task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         assert self._group is not None
@@ -382,8 +381,11 @@ class Controller:
                 performer.restarts,
                 self._fluent_bit.identified.version,
             ),
-            ready=self._is_ready(),
-            trouble=self._preparing.unanswered or performer.trouble or self._fluent_bit.identified.error,
+            ready=self._readiness.of(state, performer.reading),
+            trouble=self._preparing.unanswered
+            or performer.trouble
+            or self._preparing.refusal
+            or self._fluent_bit.identified.error,
             degraded=(*self._degraded, self._unwritten) if self._unwritten else self._degraded,
             taken_back=(back,) if back is not None else (),
             undone=performer.undone,
@@ -391,20 +393,6 @@ class Controller:
             watch_mode=self._watch_mode(),
             committed_at=performer.committed_at,
         )
-
-    def _is_ready(self) -> bool:
-        """Up on good or on a candidate that started well, or idle; once so, it stays for a while without a child."""
-        state, reading = self._state, self._performer.reading
-        well = reading is not None and reading.health is Health.WELL
-        if state.phase in (Phase.STOPPING, Phase.STOPPED) or (state.phase is Phase.DOWN and not state.idle):
-            self._was_ready = False
-        elif state.phase in (Phase.DOWN, Phase.STEADY) or (
-            state.phase is Phase.PROBATION and (well or not state.newcomer)
-        ):
-            self._was_ready = True
-        elif self._childless_since is not None and time.monotonic() - self._childless_since > READY_WITHOUT_CHILD:
-            self._was_ready = False
-        return self._was_ready
 
 
 def _gist(warning: str) -> str:

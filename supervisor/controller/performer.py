@@ -22,13 +22,13 @@ from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child
 from supervisor.adapters.store import Store
+from supervisor.controller.convicting import Convicting
 from supervisor.controller.preparing import taken_back_finding
 from supervisor.controller.report import changed_members
 from supervisor.controller.watches import Look
 from supervisor.core import events as e
 from supervisor.core.blame import traced
 from supervisor.core.machine import Phase, State
-from supervisor.core.quarantine import Sentence, convicted, sentence
 from supervisor.model import ApplyStatus, Candidate, Finding, Generation, Observation, ProcessError, Reading, Severity
 
 T = TypeVar("T")
@@ -36,7 +36,6 @@ T = TypeVar("T")
 GENERATIONS_KNOWN = 50  # besides those in use
 
 _FROM_OUTSIDE = frozenset(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
-_LATE_STAYS = 600.0  # seconds in which a crash without those who were convicted for a late one acquits them
 _CAUSES: dict[type[object], str] = {
     e.Exited: "exited",
     e.Declined: "declined",
@@ -86,6 +85,7 @@ class Performer:
         self._post, self._remember_child = post, remember_child
         self._arguments = arguments  # the pipeline on the command line, if there is one
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")  # one owner, one thread
+        self.convicting = Convicting(store=store, journal=journal, on_disk=self.on_disk)
         self.generations: dict[int, Generation] = {}
         self._made: dict[int, Made] = {}  # generation → what is known of how it came about
         self.child: Child | None = None
@@ -102,8 +102,6 @@ class Performer:
         self.taken_back: dict[str, Finding] = {}  # by digest of the candidate
         self.undone = False  # an apply was taken back, and none has been committed since
         self._last_words: tuple[Finding, ...] = ()  # of a load that failed
-        self._late: tuple[str, ...] = ()  # convicted for a crash after probation: acquitted if it happens without them
-        self._late_since = 0.0
 
     def add(self, generation: Generation, made: Made, state: State) -> None:
         """A generation that may be asked for; those of long ago are let go of."""
@@ -277,13 +275,9 @@ class Performer:
         self.trouble, self.committed_at = "", time.time()
         self._journal.say("info", "generation.committed", f"generation {number} is good", digest=generation.digest[:12])
         await self.on_disk(lambda: self._store.commit(number))
-        keys = self._made[number].keys if number in self._made else {}
-        memory = self._store.memory
-        if free := [name for name, key in memory.parole.items() if keys.get(name) == key]:
-            self._journal.say("info", "parole.ended", f"tried alone and well: {', '.join(sorted(free))}")
-            left = {name: key for name, key in memory.parole.items() if name not in free}
-            await self.on_disk(lambda: self._store.judge_snippets(memory.quarantine, left))
-            self._post(e.Changed())  # the next one's turn
+        keys = self._made.get(number, NOTHING_KNOWN).keys
+        if await self.convicting.committed(keys):
+            self._post(e.Changed())
 
     async def _take_back(self, number: int, event: e.Event, before: State, state: State, reason: str) -> None:
         generation, good = self.generations[number], self.generations.get(state.good or 0)
@@ -295,34 +289,17 @@ class Performer:
         self.trouble, self.undone = message, True
         self._journal.say("error", "generation.reverted", message, generation=number, back_to=state.good)
         made = self._made.get(number, NOTHING_KNOWN)
-        suspects = [name for name in changed if name in generation.members]
-        found = sentence(suspects, {finding.snippet for finding in self._pointed_at(made, event, before)})
-        if not suspects or (good is None and set(found.guilty) == set(generation.members)):
+        if not await self.convicting.judge(
+            [name for name in changed if name in generation.members],
+            self._pointed_at(made, event, before),
+            made.keys,
+            reason,
+            late=before.phase is Phase.STEADY,
+            alone=good is None,
+        ):
             self.taken_back = {generation.digest: taken_back_finding(message)}
             if good is not None:
-                key = made.refusal_key or generation.digest
-                await self.on_disk(lambda: self._store.refuse(key, message))
-            return
-        await self._convict(found, made, reason, event, before)
-
-    async def _convict(self, found: Sentence, made: Made, reason: str, event: e.Event, before: State) -> None:
-        memory, now = self._store.memory, time.time()
-        quarantine, parole = dict(memory.quarantine), dict(memory.parole)
-        words = self._pointed_at(made, event, before)
-        for name in found.guilty:
-            own = next((finding for finding in words if finding.snippet == name), None)
-            told = own.message if own is not None else reason
-            line = own.line if own is not None else None
-            quarantine[name] = convicted(quarantine.get(name), made.keys.get(name, ""), told, line, now)
-            parole.pop(name, None)
-            self._journal.say("error", "snippet.quarantined", f"{name} is kept out: {told}", snippet=name, line=line)
-        for name in found.suspects:
-            parole[name] = made.keys.get(name, "")
-        if found.suspects:
-            names = ", ".join(found.suspects)
-            self._journal.say("warning", "parole.begun", f"nothing tells who is at fault, each is tried alone: {names}")
-        self._late, self._late_since = (found.guilty if before.phase is Phase.STEADY else ()), time.monotonic()
-        await self.on_disk(lambda: self._store.judge_snippets(quarantine, parole))
+                await self.on_disk(lambda: self._store.refuse(made.refusal_key or generation.digest, message))
 
     def _pointed_at(self, made: Made, event: e.Event, before: State) -> tuple[Finding, ...]:
         """Whom the failure names. What a pipeline that came up says later may be about anybody's back-end."""
@@ -337,28 +314,6 @@ class Performer:
     def _complaints(self) -> tuple[Finding, ...]:
         child = self.child
         return self._fluent_bit.complaints(child, self.look.mark) if child is not None else ()
-
-    async def acquit(self) -> None:
-        """It crashed again without those who were convicted for a late crash: they are free."""
-        names, self._late = self._late, ()
-        if not names or time.monotonic() - self._late_since > _LATE_STAYS:
-            return
-        self._journal.say("info", "snippet.acquitted", f"it happens without them as well: {', '.join(names)}")
-        memory = self._store.memory
-        left = {name: each for name, each in memory.quarantine.items() if name not in names}
-        await self.on_disk(lambda: self._store.judge_snippets(left, memory.parole))
-        self._post(e.Changed())
-
-    async def release(self, name: str) -> bool:
-        """Give a snippet another chance at once. False: it was not kept out."""
-        memory = self._store.memory
-        if name not in memory.quarantine and name not in memory.parole:
-            return False
-        quarantine = {each: found for each, found in memory.quarantine.items() if each != name}
-        parole = {each: key for each, key in memory.parole.items() if each != name}
-        self._journal.say("info", "snippet.released", f"{name} gets another chance", snippet=name)
-        await self.on_disk(lambda: self._store.judge_snippets(quarantine, parole))
-        return True
 
 
 def _start_reason(before: State, state: State, *, first: bool) -> str:

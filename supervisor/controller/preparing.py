@@ -135,6 +135,8 @@ class Preparing:
     ) -> Answer | Inconclusive:
         candidate = judged.candidate
         assert candidate is not None
+        if candidate.idle and self._childless() and judged.refused | judged.waiting | judged.dropped:
+            return self._refuse(judged)  # nothing acceptable is not the same as nothing configured
         again = self._again(judged)
         self._tell(judged)
         if candidate.idle:

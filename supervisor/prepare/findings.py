@@ -8,6 +8,7 @@ from dataclasses import replace
 from supervisor.core.admission import Admission, Failed
 from supervisor.core.selection import Pick
 from supervisor.model import Finding, Severity, Snapshot
+from supervisor.prepare.causes import each_once
 
 _UNTRIED = "so many changes fail that this one was not tried yet; it is as soon as the others are settled"
 
@@ -27,8 +28,7 @@ def errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """By place, each thing said once; what is said of one place stays in its order, first cause first."""
-    unique = dict.fromkeys(findings)
-    return tuple(sorted(unique, key=lambda f: (f.path, f.snippet, f.line or 0, f.rule)))
+    return tuple(sorted(each_once(findings), key=lambda f: (f.path, f.snippet, f.line or 0, f.rule)))
 
 
 def told_of(admission: Admission, newest: Snapshot, withheld: Mapping[str, Finding]) -> tuple[Finding, ...]:

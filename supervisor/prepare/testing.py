@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from supervisor.adapters.access import unusable
+from supervisor.adapters.access import short_of_space, unusable
 from supervisor.adapters.fluent_bit import FluentBit, dry_run_environment
 from supervisor.adapters.store import lay_out
 from supervisor.adapters.trial import Trial, free_port, memory_room, taken, too_little_room
@@ -211,6 +211,12 @@ def _access(candidate: Candidate, strict: Iterable[str]) -> Iterable[Finding]:
         if problem := unusable(needed.path):
             severity = Severity.ERROR if needed.snippet in strict else Severity.WARNING
             yield Finding(severity, "unusable-directory", problem, hint, needed.snippet, "", needed.line)
+        elif problem := short_of_space(needed.path):
+            message, remedy = (
+                f"{problem}: Fluent Bit would soon write nothing there",
+                "make room, or name another place",
+            )
+            yield Finding(Severity.WARNING, "disk-full", message, remedy, needed.snippet, "", needed.line)
 
 
 def _word(verdict: Verdict) -> str:

@@ -73,6 +73,7 @@ _TRYING = (
     refusal("taken-back", "it was tried, proved unhealthy and was undone"),
     refusal("pipeline-without-output", "the change would leave the running pipeline without any output"),
     mistake("unusable-directory", "a directory that this user can neither write to nor make"),
+    warning("disk-full", "a directory to write to on a disk that has no room left"),
 )
 
 RULES: tuple[Rule, ...] = (*_READING, *_LOOKING, *_ASSEMBLING, *_TRYING)

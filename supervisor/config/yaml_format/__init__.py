@@ -31,7 +31,7 @@ def parse_yaml(text: str) -> Parsed:
         parser = _LOADER(text)
         try:
             reader = Reader(_events(parser))
-            return _read(reader)
+            return _read(reader, text)
         finally:
             parser.dispose()
     except UnicodeEncodeError as error:
@@ -46,7 +46,7 @@ def _events(parser: Any) -> Iterator[Any]:
         yield event
 
 
-def _read(reader: Reader) -> Parsed:
+def _read(reader: Reader, text: str) -> Parsed:
     try:
         while not isinstance(event := reader.next(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent):
@@ -55,7 +55,7 @@ def _read(reader: Reader) -> Parsed:
     except Fault as fault:
         return Parsed(None, (*reader.findings, fault.finding))
     except yaml.YAMLError as error:
-        return Parsed(None, (*reader.findings, _syntax(error, "")))
+        return Parsed(None, (*reader.findings, _syntax(error, text)))
     return Parsed(Document(tuple(reader.sections), "yaml"), tuple(reader.findings))
 
 
@@ -67,7 +67,28 @@ def _syntax(error: yaml.YAMLError, text: str) -> Finding:
         position = getattr(error, "position", None)
         line = text.count("\n", 0, position) + 1 if isinstance(position, int) else None
         return Finding(Severity.ERROR, "syntax", f"invalid YAML: {problem}", line=line)
-    hint = "look also at the line above: a missing ':' or a wrong indent"
+    hint = _hint(problem, str(getattr(error, "context", None) or ""), getattr(error, "context_mark", None), text, mark)
     return Finding(
         Severity.ERROR, "syntax", f"invalid YAML: {problem}", hint, line=mark.line + 1, column=mark.column + 1
     )
+
+
+def _hint(problem: str, context: str, begun: Any, text: str, mark: Any) -> str:
+    """What is likely meant by libyaml's words, each tried."""
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    opened = f"in line {begun.line + 1}" if begun is not None else "above"
+    match problem:
+        case "found character that cannot start any token" if not line[: mark.column + 1].strip():
+            return "indent with blanks: YAML allows no tab there"
+        case "found character that cannot start any token":
+            return "put the value between quotes: it begins with a character that has a meaning in YAML"
+        case "mapping values are not allowed in this context":
+            return "put a value with ': ' in it between quotes; else a ':' is missing above, or the indent is wrong"
+        case "found unexpected end of stream" if "quoted" in context:
+            return f"close the quote that is opened {opened}"
+        case "found unknown escape character":
+            return "write the value between single quotes, or each \\ twice"
+        case _ if "flow" in context:
+            return f"close the bracket that is opened {opened}, or look for a missing comma"
+    return "look also at the line above: a missing ':' or a wrong indent"

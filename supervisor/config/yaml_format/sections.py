@@ -5,6 +5,7 @@ Each function reads one construct to its end, with the liberties that Fluent Bit
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import yaml
@@ -21,6 +22,7 @@ _LISTS = {
     "customs": Kind.CUSTOM,
 }
 _PIPELINE = {"inputs": Kind.INPUT, "filters": Kind.FILTER, "outputs": Kind.OUTPUT}
+_TOP_LEVEL = ("pipeline", "service", "env", "includes", "plugins", *_LISTS)
 _SIGNALS = ("logs", "metrics", "traces")
 
 
@@ -73,10 +75,22 @@ def _service(reader: Reader, key: Scalar, event: Any) -> None:
 def _other(reader: Reader, key: Scalar, event: Any) -> None:
     """A top-level map that Fluent Bit has no reader for: a section all the same, named by its beginning."""
     kind = section_kind(key.text)
-    entries = [_property(reader, name, first) for name, first in reader.pairs(key.text, event)]
+    try:
+        entries = [_property(reader, name, first) for name, first in reader.pairs(key.text, event)]
+    except Fault as fault:
+        found = fault.finding
+        raise Fault(found.rule, found.message, found.line, found.column, _meant(key.text) or found.hint) from None
     if kind is Kind.PLUGINS:
         entries = [Entry("path", Scalar(entry.key, entry.line), entry.line) for entry in entries]
     reader.sections.append(Section(kind, key.text, tuple(entries), key.line))
+
+
+def _meant(title: str) -> str:
+    """What the author of an unknown top-level key has in mind, perhaps."""
+    if lower(title) in _PIPELINE:
+        return f"'{lower(title)}' stands below 'pipeline:', indented"
+    near = get_close_matches(lower(title), _TOP_LEVEL, n=1, cutoff=0.7)
+    return f"'{shown(title)}' is no section; did you mean '{near[0]}'?" if near else ""
 
 
 def _path_of_plugin(path: Scalar) -> Scalar:

@@ -100,7 +100,12 @@ class Reader:
             if key.text == "<<" and key.plain:
                 self.say("yaml-merge-key", "Fluent Bit does not know merge keys", event, "write the pairs out")
             elif key.text in seen:
-                self.say("duplicate-key", f"'{shown(key.text)}' stands twice in {what}", event, "write a list")
+                self.say(
+                    "duplicate-key",
+                    f"'{shown(key.text)}' stands twice in {what}",
+                    event,
+                    "keep one; several values are written as a list",
+                )
             seen.add(key.text)
             yield key, self.next()
         self.depth -= 1

@@ -86,14 +86,14 @@ def assemble(snapshot: Snapshot, frame: Frame, *, newcomers: frozenset[str] | No
         return Assembled(None, tuple(bench.findings))
     located = list(_linear(bench, admitted))
     env = list(_variables(bench, located))
-    known = _set_values(env, frame.environment)
+    known, unread = _set_values(env, frame.environment)
     bench.known = {**frame.environment, **known}
     resolved = [replace(place, section=_resolved(bench, place)) for place in located]
     if not is_said(resolved, "storage.path") and "storage.path" not in dict(frame.service_defaults):
         resolved = with_route(frame.arguments, resolved)
     service = merge_service(frame, resolved, known)
     bench.findings += service.findings
-    variables = {**dict.fromkeys(snapshot.secrets), **bench.known}
+    variables = {**frame.environment, **dict.fromkeys(snapshot.secrets), **known, **dict.fromkeys(unread)}
     context = surroundings(
         snapshot,
         frame,
@@ -209,9 +209,10 @@ def _unusable_secrets(bench: _Assembly, located: list[Located]) -> Iterator[Find
                     yield weigh(found, snippet.trust)
 
 
-def _set_values(env: list[tuple[str, Entry]], environment: Mapping[str, str]) -> dict[str, str]:
-    """The values that the config sets, as far as they can be known without reading a file."""
+def _set_values(env: list[tuple[str, Entry]], environment: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """The values that the config sets; and the names of those that stand in a file, which is not read."""
     known: dict[str, str] = {}
+    unread: set[str] = set()
     for _snippet, entry in env:
         text = ""
         match entry.value:
@@ -219,9 +220,14 @@ def _set_values(env: list[tuple[str, Entry]], environment: Mapping[str, str]) ->
                 text = entry.value.text
             case Group(entries=inner):
                 said = {item.key: item.value.text for item in inner if isinstance(item.value, Scalar)}
-                text = said.get("value", "")
-        known[entry.key] = expand(text, {**environment, **known})
-    return known
+                text = said.get("value", "") or said.get("uri", "")
+        if text.startswith("file://"):
+            unread.add(entry.key)
+            known.pop(entry.key, None)
+        else:
+            unread.discard(entry.key)
+            known[entry.key] = expand(text, {**environment, **known})
+    return known, unread
 
 
 # --- references ---------------------------------------------------------------------------------------------------

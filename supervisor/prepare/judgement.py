@@ -156,8 +156,11 @@ class _Round:
         """Not even without all that could be left out: a removal that must not be, or settings and command line."""
         assert self._failed is not None
         snapshot, tested = self._failed
-        findings = (*tested.findings, *told_of(admission, self._versions.newest, withheld))
-        return self._told(admission, withheld, snapshot, tested.assembled, tested.verdict, findings)
+        said = told_of(admission, self._versions.newest, withheld)
+        others = tested.findings
+        if errors(said):  # that the rest has no output is what comes of it, and not to be helped by --allow-empty
+            others = tuple(finding for finding in others if finding.rule != "pipeline-without-output")
+        return self._told(admission, withheld, snapshot, tested.assembled, tested.verdict, (*others, *said))
 
     def _told(
         self,

@@ -194,7 +194,9 @@ def _weighed(found: Iterable[Finding], snapshot: Snapshot, lint: Iterable[Findin
     base = {snippet.name for snippet in snapshot.snippets if snippet.trust is Trust.BASE}
     if len(base) == len(snapshot.snippets):
         base.add("")
-    told = {place for finding in lint for place in ((finding.snippet, finding.line), ("", None))}
+    told = {(finding.snippet, finding.line) for finding in lint}
+    if any(finding.rule == "file-not-used" for finding in lint):
+        told.add(("", None))
     said: list[Finding] = []
     for finding in found:
         if finding.rule != "start-complaint" or finding.snippet not in base:

@@ -71,7 +71,13 @@ def lint_instance(
         yield from judged(instance)
     elif not external:
         message = f"this Fluent Bit ({schema.version}) has no {section.kind} plugin '{shown(text)}': it would not start"
-        hint = did_you_mean(text.lower(), schema.plugins[kinds])
+        bare = text.strip("=: \t'\"")
+        decorated = bare != text and schema.find(kinds, bare) is not None
+        hint = (
+            f"write only {bare}, without '=' or quotes"
+            if decorated
+            else did_you_mean(text.lower(), schema.plugins[kinds])
+        )
         yield finding(snippet, name.line, "unknown-plugin", message, hint)
     yield from _processors(snippet, section, schema, values, external)
 

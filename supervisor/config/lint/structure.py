@@ -87,7 +87,9 @@ def _instance(snippet: Snippet, document: Document, section: Section) -> Iterato
         yield finding(snippet, section.line, "torn-file", message, "write the file beside its place and rename it")
     elif not is_sound(section):
         message = f"this {section.kind} has no 'name', so Fluent Bit does not know which plugin is meant"
-        yield finding(snippet, section.line, "missing-name", message, "add the name of the plugin")
+        has_colon = any(entry.key.lower() == "name:" for entry in section.entries)
+        hint = "the classic format has no ':' behind a key" if has_colon else "add the name of the plugin"
+        yield finding(snippet, section.line, "missing-name", message, hint)
     elif section.kind is Kind.FILTER and not has_match(section):
         message = "this filter has neither 'match' nor 'match_regex'"
         yield finding(snippet, section.line, "filter-without-match", message, "add: match *")

@@ -179,6 +179,8 @@ class Judge:
         taken = sum(old.values())
         if case.before is None or taken == 0 or case.before.records < STARVED_SHARE * taken:
             return 0.0
+        if old.keys() - (observation.inputs or {}).keys():  # an input is gone, and perhaps it was this output's
+            return 0.0
         return case.before.records / taken * sum(n for name, n in (observation.inputs or {}).items() if name in old)
 
 

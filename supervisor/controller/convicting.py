@@ -14,7 +14,7 @@ from supervisor.adapters.store import Store
 from supervisor.core.quarantine import Sentence, convicted, sentence
 from supervisor.model import Conviction, Finding
 
-_LATE_STAYS = 600.0  # seconds in which a crash without those who were convicted for a late one acquits them
+_DOUBT_STAYS = 600.0  # seconds in which a crash without those who were convicted unnamed acquits them
 
 
 class Convicting:
@@ -24,8 +24,8 @@ class Convicting:
         self, *, store: Store, journal: Journal, on_disk: Callable[[Callable[[], Any]], Awaitable[Any]]
     ) -> None:
         self._store, self._journal, self._on_disk = store, journal, on_disk
-        self._late: tuple[str, ...] = ()  # convicted for a crash after probation: acquitted if it happens without them
-        self._late_since = 0.0
+        self._unnamed: tuple[str, ...] = ()  # convicted only for having changed: acquitted if it happens without them
+        self._since = 0.0
 
     async def judge(
         self,
@@ -34,23 +34,30 @@ class Convicting:
         keys: Mapping[str, str],
         reason: str,
         *,
-        late: bool,
+        doubtful: bool,
         alone: bool,
+        late: bool,
     ) -> bool:
         """Convict whoever is to blame, or put all who changed on parole. False: there is nobody whom that would help.
 
-        `words` point at snippets; `keys`: snippet → key of its version. `alone`: nothing was ever good, and nothing
+        `words` point at snippets; `keys`: snippet → key of its version. `doubtful`: the config need not be the cause:
+        then nobody is guilty of the first failure, but tried again, alone. `alone`: nothing was ever good, and nothing
         but those who changed was to run: then it is tried again, as a container that does not come up would be.
+        `late`: after a whole probation, which therefore proves nobody's innocence.
         """
         memory = self._store.memory
-        found = sentence(changed, {finding.snippet for finding in words})
+        paroled = {name for name, key in memory.parole.items() if keys.get(name) == key}
+        named = {finding.snippet for finding in words}
+        found = sentence(changed, named, doubtful=doubtful, paroled=paroled)
         if not changed or (alone and set(found.guilty) == set(changed) and not set(memory.parole) - set(changed)):
             return False
-        await self._record(found, words, keys, reason)
-        self._late, self._late_since = (found.guilty if late else ()), time.monotonic()
+        await self._record(found, words, keys, reason, late)
+        self._unnamed, self._since = tuple(name for name in found.guilty if name not in named), time.monotonic()
         return True
 
-    async def _record(self, found: Sentence, words: Sequence[Finding], keys: Mapping[str, str], reason: str) -> None:
+    async def _record(
+        self, found: Sentence, words: Sequence[Finding], keys: Mapping[str, str], reason: str, late: bool
+    ) -> None:
         memory, now = self._store.memory, time.time()
         quarantine, parole = dict(memory.quarantine), dict(memory.parole)
         for name in found.guilty:
@@ -63,22 +70,27 @@ class Convicting:
             parole |= {name: keys.get(name, "") for name in found.suspects}
             names = ", ".join(found.suspects)
             self._journal.say("warning", "parole.begun", f"nothing tells who is at fault, each is tried alone: {names}")
-        await self._remember(quarantine, parole)
+        await self._remember(quarantine, parole, memory.late | set(found.suspects) if late else memory.late)
 
-    async def committed(self, keys: Mapping[str, str]) -> bool:
-        """These versions proved themselves. True: it is the next one's turn."""
-        self._late = ()
+    async def committed(self, keys: Mapping[str, str], *, grown: bool = False) -> bool:
+        """These versions held for a probation, or (`grown`) as long as anybody is held to be young.
+
+        True: it is the next one's turn.
+        """
+        self._unnamed = ()
         memory = self._store.memory
-        free = sorted(name for name, key in memory.parole.items() if keys.get(name) == key)
+        free = sorted(
+            name for name, key in memory.parole.items() if keys.get(name) == key and (grown or name not in memory.late)
+        )
         if free:
             self._journal.say("info", "parole.ended", f"tried alone and well: {', '.join(free)}")
             await self._remember(memory.quarantine, {n: key for n, key in memory.parole.items() if n not in free})
         return bool(free)
 
     async def acquit(self) -> bool:
-        """It crashed again without those who were convicted for a late crash: they are free. False: nobody was."""
-        names, self._late = self._late, ()
-        if not names or time.monotonic() - self._late_since > _LATE_STAYS:
+        """It crashed again without those who were convicted unnamed: they are free. False: nobody was."""
+        names, self._unnamed = self._unnamed, ()
+        if not names or time.monotonic() - self._since > _DOUBT_STAYS:
             return False
         self._journal.say("info", "snippet.acquitted", f"it happens without them as well: {', '.join(names)}")
         memory = self._store.memory
@@ -95,5 +107,8 @@ class Convicting:
         await self._remember(quarantine, {each: key for each, key in memory.parole.items() if each != name})
         return True
 
-    async def _remember(self, quarantine: Mapping[str, Conviction], parole: Mapping[str, str]) -> None:
-        await self._on_disk(lambda: self._store.judge_snippets(quarantine, parole))
+    async def _remember(
+        self, quarantine: Mapping[str, Conviction], parole: Mapping[str, str], late: Collection[str] | None = None
+    ) -> None:
+        suspected = self._store.memory.late if late is None else late
+        await self._on_disk(lambda: self._store.judge_snippets(quarantine, parole, suspected))

@@ -183,6 +183,9 @@ class Controller:
         if isinstance(item, _Request):
             self._preparing.allow_empty |= item.allow_empty
         await self._hear_a_crash(event)
+        if isinstance(event, e.Grown) and event.epoch == self._state.epoch and self._state.current is not None:
+            with contextlib.suppress(StoreError):
+                await self._performer.grow_up(self._state.current)
         before, (self._state, actions) = self._state, step(self._state, event)
         if isinstance(event, e.Changed):
             self._seen = {**dict(list(self._seen.items())[-_SEEN_KEPT:]), self._state.wanted: time.monotonic()}
@@ -210,7 +213,7 @@ class Controller:
 
     async def _hear_a_crash(self, event: e.Event) -> None:
         state = self._state
-        if not isinstance(event, e.Exited) or event.incarnation != state.incarnation or event.killed:
+        if not isinstance(event, e.Exited) or event.incarnation != state.incarnation or event.outside:
             return
         if not state.newcomer and state.phase in (Phase.STARTING, Phase.PROBATION, Phase.STEADY):
             with contextlib.suppress(StoreError):
@@ -282,7 +285,7 @@ class Controller:
                 candidate = answer.judged.candidate if answer.judged is not None else None
                 made = Made(seen, answer.refusal_key, answer.keys, candidate)
                 self._performer.add(answer.generation, made, self._state)
-            if answer.trouble or answer.ready is not None:
+            if answer.trouble or (answer.ready is not None and self._state.phase is not Phase.BACKOFF):
                 self._performer.trouble = answer.trouble
             self._forgive(answer)
             self._look_later(answer.again)

@@ -102,13 +102,14 @@ class Performer:
         self.taken_back: dict[str, Finding] = {}  # by digest of the candidate
         self.undone = False  # an apply was taken back, and none has been committed since
         self._last_words: tuple[Finding, ...] = ()  # of a load that failed
+        self._reloading = False  # told to reload, and no outcome yet
 
     def add(self, generation: Generation, made: Made, state: State) -> None:
         """A generation that may be asked for; those of long ago are let go of."""
         number = generation.number
         self.generations[number], self._made[number] = generation, made
         ready = state.ready.generation if state.ready is not None else None
-        used = {state.current, state.good, state.before, state.after, ready}
+        used = {state.current, state.good, state.before, state.after, state.fallback, ready}
         for old in sorted(self.generations.keys() - used)[:-GENERATIONS_KNOWN]:
             del self.generations[old]
             self._made.pop(old, None)
@@ -168,10 +169,10 @@ class Performer:
             environment = child_environment(os.environ)
             child = self._fluent_bit.spawn(self._store.config_path, environment, generation.variables)
         except ProcessError as error:
-            self.child, self.trouble = None, str(error)
-            self._post(e.Exited(incarnation, str(error)))
+            self.child, self.trouble, self._last_words = None, str(error), ()
+            self._post(e.Exited(incarnation, str(error), outside=True))
             return
-        self.child = child
+        self.child, self._reloading = child, False
         self._remember_child(child)
         self.restarts += old is not None
         self._metrics.child_started(_start_reason(before, state, first=old is None))
@@ -182,7 +183,7 @@ class Performer:
         """Tell when it is gone, and why, in its own last words."""
         await child.wait()
         ended = await self._fluent_bit.exit_of(child, self.look.mark)
-        self._last_words = ended.findings
+        self._last_words = ended.findings if self._said_of_itself(child) else ()
         cause = ended.findings[0].message if ended.findings else ""
         reason = f"{ended.reason}: {cause}" if cause and cause not in ended.reason else ended.reason
         self._metrics.child_exited(ended.returncode)
@@ -195,8 +196,8 @@ class Performer:
         if self.child is child:
             self.child = None
             self._remember_child(None)
-        killed = told_to_stop or ended.returncode in _FROM_OUTSIDE
-        self._post(e.Exited(incarnation, reason, killed))
+        outside = told_to_stop or ended.returncode in _FROM_OUTSIDE
+        self._post(e.Exited(incarnation, reason, outside))
 
     async def _reload(self, number: int, state: State) -> bool:
         child, generation, old = self.child, self.generations[number], self.look.generation
@@ -210,6 +211,7 @@ class Performer:
         if not self._fluent_bit.reload(child):
             return False
         self._begin(generation, "reload", state)
+        self._reloading = True
         self._ran, self.look = old, look
         changed = ", ".join(changed_members(old, generation)) or None
         message = f"reloading to generation {number}"
@@ -262,6 +264,7 @@ class Performer:
 
     def came_up(self) -> None:
         """The child answers with what it was told last."""
+        self._reloading = False
         attempt = self.attempt
         if attempt is not None and attempt.live is None and attempt.status.outcome == "applying":
             self.attempt = replace(attempt, live=time.monotonic())
@@ -274,28 +277,38 @@ class Performer:
         self.undone = False
         self.trouble, self.committed_at = "", time.time()
         self._journal.say("info", "generation.committed", f"generation {number} is good", digest=generation.digest[:12])
+        self._store.held = frozenset({state.fallback} if state.fallback is not None else ())
         await self.on_disk(lambda: self._store.commit(number))
-        keys = self._made.get(number, NOTHING_KNOWN).keys
-        if await self.convicting.committed(keys):
+        if await self.convicting.committed(self._made.get(number, NOTHING_KNOWN).keys):
+            self._post(e.Changed())
+
+    async def grow_up(self, number: int) -> None:
+        """What was committed lately has lived long enough: nobody in it is a suspect any more."""
+        self._store.held = frozenset()
+        if await self.convicting.committed(self._made.get(number, NOTHING_KNOWN).keys, grown=True):
             self._post(e.Changed())
 
     async def _take_back(self, number: int, event: e.Event, before: State, state: State, reason: str) -> None:
         generation, good = self.generations[number], self.generations.get(state.good or 0)
-        changed = changed_members(good, generation)
+        made = self._made.get(number, NOTHING_KNOWN)
+        words = self._pointed_at(made, event, before)
+        sure = self.generations.get(before.fallback or 0)
+        young = sure is not None and before.newcomer and before.phase is Phase.PROBATION and not words
+        changed = changed_members(sure if young else good, generation)  # what was good may be young, and at fault
         self.end_attempt("reverted", reason)
         self._metrics.reverted(_CAUSES.get(type(event), "unhealthy"))
         who = ", ".join(changed) or "only what is referred to, or settings"
         message = f"generation {number} was tried and taken back: {reason}; changed were: {who}"
         self.trouble, self.undone = message, True
         self._journal.say("error", "generation.reverted", message, generation=number, back_to=state.good)
-        made = self._made.get(number, NOTHING_KNOWN)
         if not await self.convicting.judge(
             [name for name in changed if name in generation.members],
-            self._pointed_at(made, event, before),
+            words,
             made.keys,
             reason,
-            late=before.phase is Phase.STEADY,
+            doubtful=_is_doubtful(event, before) or any(name not in generation.members for name in changed),
             alone=good is None,
+            late=young or not before.newcomer,
         ):
             self.taken_back = {generation.digest: taken_back_finding(message)}
             if good is not None:
@@ -308,12 +321,33 @@ class Performer:
         if made.candidate is None or before.phase not in (Phase.STARTING, Phase.RELOADING):
             return ()
         candidate = made.candidate
-        words = self._last_words if isinstance(event, e.Exited) else self._complaints()
+        match event:
+            case e.Exited():
+                words = self._last_words
+            case e.Declined(reason=reason):  # what runs goes on, and so does what it says
+                words = (Finding(Severity.ERROR, "reload", reason),)
+            case _:
+                words = self._complaints()
         return tuple(found for found in traced(words, candidate, self._arguments) if found.snippet)
+
+    def _said_of_itself(self, child: Child) -> bool:
+        """Whether its latest words are of what it was told last, and not of an older pipeline that drains."""
+        return not self._reloading or self._fluent_bit.began_anew(child, self.look.mark)
 
     def _complaints(self) -> tuple[Finding, ...]:
         child = self.child
         return self._fluent_bit.complaints(child, self.look.mark) if child is not None else ()
+
+
+def _is_doubtful(event: e.Event, before: State) -> bool:
+    """Whether the config need not be the cause at all."""
+    match event:
+        case e.Exited(outside=outside):
+            return outside
+        case e.Unresponsive():
+            return before.phase is Phase.STARTING
+        case _:
+            return False
 
 
 def _start_reason(before: State, state: State, *, first: bool) -> str:

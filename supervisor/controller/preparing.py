@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from supervisor.adapters.store import Store
 from supervisor.core import events as e
 from supervisor.core import quarantine
 from supervisor.core.assemble import Assembled
-from supervisor.core.selection import Version
+from supervisor.core.selection import Version, Versions
 from supervisor.model import (
     Finding,
     Generation,
@@ -104,21 +104,14 @@ class Preparing:
         known = good if childless or running is None else running
         accepted = await self._made_of(known)
         versions = await asyncio.to_thread(self._judgement.versions, snapshot, accepted)
-        memory = self._store.memory
-        withheld = quarantine.withheld(
-            versions.changed,
-            lambda name: self._key_of(versions.new[name]),
-            memory.quarantine,
-            memory.parole,
-            time.time(),
-        )
-        judged = self.judged = await self._judgement.judge(
-            snapshot,
-            versions=versions,
-            proven=known.digest if known is not None and not childless and known.made_by == self._made_by else "",
-            withheld=withheld,
-            veto=lambda found: self._veto(found, running),
-        )
+        proven = known.digest if known is not None and not childless and known.made_by == self._made_by else ""
+        in_probation = known is not None and known is not good
+
+        async def judge(withheld: Mapping[str, Finding]) -> Judged:
+            veto = lambda found: self._veto(found, running)  # noqa: E731
+            return await self._judgement.judge(snapshot, versions=versions, proven=proven, withheld=withheld, veto=veto)
+
+        judged = self.judged = await self._with_parole(versions, judge, in_probation)
         self.refusal = _first(judged)
         if isinstance(judged.verdict, Inconclusive):
             return judged.verdict
@@ -129,6 +122,46 @@ class Preparing:
         if judged.dropped and judged.changed == judged.dropped and not childless:
             return self._refuse(judged)  # nobody gains anything, and whoever runs would lose
         return await self._accept(judged, running, good)
+
+    async def _with_parole(
+        self, versions: Versions, judge: Callable[[Mapping[str, Finding]], Awaitable[Judged]], in_probation: bool
+    ) -> Judged:
+        """The judgement, without who is kept out. Who is on parole is tried alone, when nobody else can be."""
+        memory = self._store.memory
+        changed = versions.changed
+
+        def key_of(name: str) -> str:
+            return self._key_of(versions.new[name])
+
+        def withheld(on_trial: str, passed_over: Collection[str]) -> dict[str, Finding]:
+            return quarantine.withheld(
+                changed,
+                key_of,
+                memory.quarantine,
+                memory.parole,
+                time.time(),
+                on_trial=on_trial,
+                passed_over=passed_over,
+            )
+
+        paroled = {name for name in changed if memory.parole.get(name) == key_of(name)}
+        running = {name: self._key_of(version) for name, version in versions.old.items() if name in memory.parole}
+        on_trial = next((name for name, key in running.items() if memory.parole[name] == key), "")
+        if on_trial:
+            others = changed if in_probation else ()  # after that they would not hide whose fault it is
+            return await judge({**dict(quarantine.waiting_for(on_trial, others)), **withheld(on_trial, ())})
+        passed_over = set(paroled)
+        judged = await judge(withheld("", passed_over))
+        if not paroled or judged.changed or isinstance(judged.verdict, Inconclusive):
+            return judged  # whoever is not suspected goes first
+        passed_over.clear()
+        while True:
+            out = withheld("", passed_over)
+            judged = await judge(out)
+            turn = quarantine.whose_turn(changed, key_of, memory.parole, out)
+            if turn not in judged.refused or not paroled - passed_over - {turn}:
+                return judged
+            passed_over.add(turn)  # it cannot run alone, e.g. for want of a parser that is on parole itself
 
     async def _accept(
         self, judged: Judged, running: Generation | None, good: Generation | None

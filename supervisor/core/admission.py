@@ -98,23 +98,34 @@ class _Bench:
         return [each for each in old + new if self.out_since.get(each, self.moves) < self.moves]
 
 
-def admit(incumbents: Sequence[str], changes: Sequence[str], *, budget: int = BUDGET) -> Search:
+def admit(
+    incumbents: Sequence[str],
+    changes: Sequence[str],
+    *,
+    budget: int = BUDGET,
+    before: Mapping[str, Failed] | None = None,
+) -> Search:
     """Search for the largest acceptable selection.
 
     `incumbents`: accepted snippets that were not removed; `changes`: those that are new or in a newer version; both in
-    order of precedence. A changed incumbent is in both.
+    order of precedence. A changed incumbent is in both. `before`: changes that an earlier round refused, when its
+    budget was too small for all: they come last, so that each round gets further.
     """
     bench = _Bench(budget, dict.fromkeys(incumbents, Pick.OLD))
-    left = yield from _join(bench, list(changes), Pick.NEW)
+    for name, failed in (before or {}).items():
+        bench.refused[name] = failed
+        bench.out_since[name, Pick.NEW] = -1
+    left = yield from _join(bench, [name for name in changes if name not in bench.refused], Pick.NEW)
     if not left and frozenset(bench.picks.items()) not in bench.seen:
         yield from _settle(bench)
     while not left:
-        before = bench.moves
+        moves = bench.moves
         for name, pick in bench.out([*incumbents], [*changes]):
             left += yield from _join(bench, [name], pick)
-        if bench.moves == before:
+        if bench.moves == moves:
             break
-    return Admission(dict(bench.picks), dict(bench.refused), dict(bench.dropped), tuple(left))
+    untried = tuple(name for name in left if name not in bench.refused and name not in bench.dropped)
+    return Admission(dict(bench.picks), dict(bench.refused), dict(bench.dropped), untried)
 
 
 def _join(bench: _Bench, run: list[str], pick: Pick) -> Generator[Picks, Answer, list[str]]:

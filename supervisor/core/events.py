@@ -51,7 +51,7 @@ class Exited:
 
     incarnation: int
     reason: str = ""
-    killed: bool = False  # by somebody's signal, not by a fault of its own
+    outside: bool = False  # not by a fault of its own: somebody's signal, or it could not be started at all
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class State:
     phase: Phase = Phase.DOWN
     current: int | None = None  # what the child was told to run
     good: int | None = None  # what last passed probation
-    fallback: int | None = None  # what was good before, as long as the present one is young
+    fallback: int | None = None  # what is good for sure, as long as what is good now is young
     before: int | None = None  # while reloading: what it ran until then
     after: int | None = None  # while replacing: what to start next
     idle: bool = False  # nothing is configured: no child is wanted
@@ -239,13 +239,15 @@ def _blame(state: State, reason: str) -> Step:
     """Hold the newcomer responsible, and look again at what may run without it."""
     if not state.newcomer or state.current is None:
         return state, ()
-    state, actions = _look(replace(state, wanted=state.wanted + 1))
+    intake = Intake.SETTLED if state.intake is Intake.READY else state.intake
+    # What waits, or is under way, was prepared as if the newcomer could stay: nothing of it holds any more.
+    state, actions = _look(replace(state, wanted=state.wanted + 1, intake=intake, ready=None, skipped=False))
     return state, (Blame(state.current, reason), *actions)  # type: ignore[arg-type]
 
 
 def _fall_back(state: State, reason: str) -> Step:
-    """What was committed lately is at fault after all: once, and only as long as it is young. What was good before it
-    is good again; if that fails too, nothing is left to fall back to."""
+    """What was committed lately is at fault after all: once, and only as long as it is young. What was good for sure
+    before is good again; if that fails too, nothing is left to fall back to."""
     before = state.fallback
     assert before is not None
     state = replace(state, good=before, fallback=None)
@@ -266,13 +268,11 @@ def _exited(state: State, event: Exited) -> Step:
             return _back_off(replace(state, hurried=False))
         case Phase.REVERTING:
             return _start(state, state.good)
-        case Phase.STEADY if state.fallback is not None and not event.killed:
-            state, blamed = _fall_back(state, reason)
-            state, actions = _start(state, state.good)
-            return state, blamed + actions
-        case Phase.STEADY:
-            return _back_off(state)
-    if state.newcomer and state.good is None and state.attempt > 0:
+    if state.fallback is not None and not state.newcomer and not event.outside:
+        state, blamed = _fall_back(state, reason)
+        state, actions = _start(state, state.good)
+        return state, blamed + actions
+    if state.newcomer and state.good is None and state.attempt > 0 and not event.outside:
         state, blamed = _blame(state, reason)
         state, actions = _back_off(state)
         return state, blamed + actions
@@ -319,12 +319,8 @@ def _progress(state: State, event: Event) -> Step:
             return _passed(state)
         case Phase.PROBATION, Failed():
             return _give_up(state, event.reason)
-        case Phase.STEADY, Failed() if state.fallback is not None:
-            state, blamed = _fall_back(state, event.reason)
-            state, actions = _replace_child(state, state.good)
-            return state, blamed + actions
         case Phase.STEADY, Failed():
-            return _replace_child(state, state.good)
+            return _give_up(state, event.reason)
         case Phase.STEADY, Grown():
             return replace(state, fallback=None), ()
 
@@ -339,7 +335,8 @@ def _passed(state: State) -> Step:
     newcomer, current = state.newcomer, state.current
     if current is None:
         return state, ()
-    fallback = state.good if newcomer else state.fallback
+    fallback = (state.fallback or state.good) if newcomer else state.fallback
+    fallback = None if fallback == current else fallback
     state = _enter(state, Phase.STEADY, good=current, fallback=fallback, attempt=0, restart_back=False)
     return state, (Commit(current),) if newcomer else ()
 
@@ -358,12 +355,16 @@ def _declined(state: State, reason: str) -> Step:
 
 def _give_up(state: State, reason: str, *, hurried: bool = False) -> Step:
     """The child is up and not well: go back to good, by the gentlest way that works."""
+    if state.fallback is not None and not state.newcomer:
+        state, blamed = _fall_back(state, reason)
+        state, actions = _replace_child(state, state.good, hurried=hurried)
+        return state, blamed + actions
     if state.newcomer and state.good is None and state.attempt > 0:
         state, blamed = _blame(state, reason)
         state, actions = _replace_child(state, None, hurried=hurried)
         return state, blamed + actions
     if not state.newcomer or state.good is None:
-        return _replace_child(state, None, hurried=hurried)
+        return _replace_child(state, state.good if state.phase is Phase.STEADY else None, hurried=hurried)
     state, blamed = _blame(state, reason)
     good = state.good
     if hurried or state.restart_back or state.congested or state.cooling or good is None:

@@ -117,7 +117,7 @@ def versions_of(snapshot: Snapshot, cwd: str) -> dict[str, Version]:
 
 
 def _version(snapshot: Snapshot, snippet: Snippet, root: str, faults: Mapping[str, list[Finding]], cwd: str) -> Version:
-    document = document_of(snippet, root) if snippet.trust is not Trust.TENANT else None
+    document = _document(snippet, root) if snippet.trust is not Trust.TENANT else None
     known = {**snapshot.references, **snapshot.kept.get(snippet.name, {})}
     main = snapshot.base if snippet.trust is Trust.BASE and snapshot.base else root
     references: dict[str, Reference] = {}
@@ -132,6 +132,13 @@ def _version(snapshot: Snapshot, snippet: Snippet, root: str, faults: Mapping[st
     told += [f"!{fault.rule}:{fault.line}:{fault.message}" for fault in faults.get(snippet.name, ())]
     whole = hashlib.sha256("\0".join(told).encode("utf-8", "surrogateescape")).hexdigest()
     return Version(snippet, whole, references, variables)
+
+
+def _document(snippet: Snippet, root: str) -> Document | None:
+    try:
+        return document_of(snippet, root)
+    except Exception:
+        return None  # a fault of our own: assembling meets it too, and says so of this very snippet
 
 
 def _variables(document: Document | None) -> frozenset[str]:

@@ -6,8 +6,9 @@ Drives the search for the largest acceptable selection: each selection that it a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from supervisor.core.admission import BUDGET, Admission, Answer, Failed, Passed, admit
 from supervisor.core.assemble import Assembled
@@ -24,7 +25,11 @@ from supervisor.model import (
     Verdict,
 )
 from supervisor.prepare.findings import errors, in_order, told_of
-from supervisor.prepare.testing import Tested, Testing
+from supervisor.prepare.testing import HANGS, Tested, Testing, is_hang, our_fault
+
+HUNG_FOR = (
+    600.0  # seconds for which a version that hung is not tried again: each trial of it lasts its whole time limit
+)
 
 Veto = Callable[[Assembled], Finding | None]
 
@@ -62,6 +67,8 @@ class Judgement:
     def __init__(self, testing: Testing, *, budget: int = BUDGET) -> None:
         self._testing = testing
         self._budget = budget
+        self._hung: dict[str, tuple[str, float, Finding]] = {}  # snippet → its version, when it hung, what is told
+        self._unfinished: tuple[str, Mapping[str, Failed]] = "", {}  # digest of the newest; refused so far
 
     def versions(self, newest: Snapshot, accepted: Snapshot | None) -> Versions:
         """What there is to choose from; takes a moment for thousands of snippets."""
@@ -76,28 +83,58 @@ class Judgement:
         withheld: Mapping[str, Finding] | None = None,
         veto: Veto | None = None,
     ) -> Judged:
-        """Never raises for what an author did.
+        """Never raises, not even for a fault of our own.
 
         `versions`: what was accepted beside the newest; None: nothing was. `proven`: digest of what runs.
         `withheld`: snippets whose newest version is not to be tried now, and why. `veto` may refuse what was assembled.
         """
-        if versions is None:
-            versions = await asyncio.to_thread(self.versions, newest, None)
+        try:
+            if versions is None:
+                versions = await asyncio.to_thread(self.versions, newest, None)
+            return await self._search(versions, proven, withheld, veto)
+        except Exception:  # outside of what was tested, so that nobody can be left out for it
+            failed = our_fault(newest)
+            return Judged(newest, newest, failed, Rejected(failed.findings), in_order(failed.findings))
+
+    async def _search(
+        self, versions: Versions, proven: str, withheld: Mapping[str, Finding] | None, veto: Veto | None
+    ) -> Judged:
         round_ = _Round(self._testing, versions, proven, veto)
-        withheld = {name: f for name, f in (withheld or {}).items() if name in versions.changed}
+        changed = {name: versions.new[name] for name in versions.changed}
+        withheld = {name: f for name, f in {**self._still_hung(changed), **(withheld or {})}.items() if name in changed}
         changes = _in_precedence(versions, [name for name in versions.changed if name not in withheld])
-        search = admit(_in_precedence(versions, versions.staying), changes, budget=self._budget)
+        digest, refused = self._unfinished
+        same = digest == versions.newest.digest
+        before = {name: refused[name] for name in changes if same and name in refused}
+        search = admit(_in_precedence(versions, versions.staying), changes, budget=self._budget, before=before)
         answer: Answer | None = None
         while True:
             try:
                 picks = next(search) if answer is None else search.send(answer)
             except StopIteration as end:
-                return await round_.judged(end.value, withheld)
+                admission: Admission = end.value
+                self._unfinished = (versions.newest.digest, admission.refused) if admission.untried else ("", {})
+                self._remember_hung(admission, versions)
+                return await round_.judged(admission, withheld)
             asked = await round_.ask(picks)
             if isinstance(asked, Inconclusive):
                 search.close()
                 return round_.unanswered(asked)
             answer = asked
+
+    def _still_hung(self, changed: Mapping[str, Version]) -> dict[str, Finding]:
+        """Else whoever changes anything would wait for it, too."""
+        now = time.monotonic()
+        self._hung = {name: each for name, each in self._hung.items() if now - each[1] < HUNG_FOR}
+        return {
+            n: self._hung[n][2] for n, version in changed.items() if n in self._hung and self._hung[n][0] == version.key
+        }
+
+    def _remember_hung(self, admission: Admission, versions: Versions) -> None:
+        for name, failed in admission.refused.items():
+            if is_hang(failed):
+                finding = next(finding for finding in failed.findings if finding.hint == HANGS)
+                self._hung[name] = versions.new[name].key, time.monotonic(), replace(finding, snippet=name)
 
 
 def _in_precedence(versions: Versions, names: Sequence[str]) -> list[str]:
@@ -117,7 +154,7 @@ class _Round:
         self._testing, self._versions, self._proven, self._veto = testing, versions, proven, veto
         self._latest: tuple[Picks, Snapshot, Tested] | None = None  # the latest that passed
         self._failed: tuple[Snapshot, Tested] | None = None
-        self._crashed: Finding | None = None
+        self._trace = ""  # of the first fault of our own, whoever is left out for it
         self.questions = 0
 
     async def ask(self, picks: Picks) -> Answer | Inconclusive:
@@ -125,6 +162,7 @@ class _Round:
         snapshot = await asyncio.to_thread(selected, self._versions, picks)
         newcomers = frozenset(name for name, pick in picks.items() if pick is Pick.NEW)
         tested = await self._testing.test(snapshot, newcomers, proven=self._proven)
+        self._trace = self._trace or tested.assembled.trace
         if isinstance(tested.verdict, Inconclusive) and not tested.verdict.crashed:
             self._failed = snapshot, tested
             return tested.verdict
@@ -172,21 +210,24 @@ class _Round:
         findings: tuple[Finding, ...],
     ) -> Judged:
         versions = self._versions
-        joined = {name for name in versions.changed if admission.picks.get(name) is Pick.NEW}
+        within = {snippet.name for snippet in snapshot.snippets}
+        unreached = {name: _unreached(name) for name in admission.picks if name not in within}
+        findings += tuple(unreached.values())
+        joined = {name for name in versions.changed if name in within and admission.picks.get(name) is Pick.NEW}
         barred = {name for name, finding in withheld.items() if finding.severity is Severity.ERROR}
         unread = {name for name in versions.unread if name not in versions.new}
         faulty = {f.snippet for f in errors(findings)}
         return Judged(
             versions.newest,
             snapshot,
-            assembled,
+            replace(assembled, trace=self._trace),
             verdict,
             in_order(findings),
-            refused=frozenset({*admission.refused, *barred, *unread} | (set(admission.dropped) & faulty)),
+            refused=frozenset({*admission.refused, *barred, *unread, *unreached} | (set(admission.dropped) & faulty)),
             waiting=frozenset((set(withheld) - barred) | set(admission.untried)),
             dropped=frozenset(admission.dropped),
             changed=frozenset({*joined, *versions.removed, *admission.dropped}),
-            versions=picked(versions, admission.picks),
+            versions={name: each for name, each in picked(versions, admission.picks).items() if name in within},
             questions=self.questions,
         )
 
@@ -194,6 +235,11 @@ class _Round:
         assert self._failed is not None
         snapshot, tested = self._failed
         return Judged(self._versions.newest, snapshot, tested.assembled, verdict, in_order(tested.findings))
+
+
+def _unreached(name: str) -> Finding:
+    message = "left out, for the file that includes it is"
+    return Finding(Severity.WARNING, "includer-left-out", message, "mend that one first", name)
 
 
 def _failed(findings: tuple[Finding, ...]) -> Failed:

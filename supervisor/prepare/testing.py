@@ -6,6 +6,7 @@ What Fluent Bit said of a candidate is remembered by its digest: nothing is aske
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import time
@@ -18,6 +19,7 @@ from supervisor.adapters.fluent_bit import FluentBit, dry_run_environment
 from supervisor.adapters.store import lay_out
 from supervisor.adapters.trial import Trial, free_port, memory_room, taken, too_little_room
 from supervisor.config.lint import weigh
+from supervisor.core.admission import Failed
 from supervisor.core.assemble import Assembled, assemble
 from supervisor.core.blame import traced
 from supervisor.core.rehearsal import real_resources, rehearse
@@ -35,7 +37,12 @@ from supervisor.model import (
     Verdict,
 )
 
+HANGS = "look for an endless loop in a script"  # the hint of what never became ready
 _KEPT = 500  # verdicts remembered
+_SHORTAGE = frozenset(
+    (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+)
+"""What the machine lacks for the time being: nobody's config."""
 _Stage = Callable[[str, str, float], None]
 
 
@@ -77,7 +84,17 @@ class Testing:
         return self._frame
 
     async def test(self, snapshot: Snapshot, newcomers: frozenset[str] | None, *, proven: str = "") -> Tested:
-        """Never raises for what an author did. `proven`: digest of the candidate that runs: it needs no test."""
+        """Never raises. `proven`: digest of the candidate that runs: it needs no test."""
+        try:
+            return await self._test(snapshot, newcomers, proven)
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _SHORTAGE:
+                reason = f"it could not be tested: {os.strerror(error.errno)}"
+                return Tested(Assembled(None, snapshot.findings), Inconclusive(reason), snapshot.findings)
+            failed = our_fault(snapshot)
+            return Tested(failed, Rejected(failed.findings), failed.findings)
+
+    async def _test(self, snapshot: Snapshot, newcomers: frozenset[str] | None, proven: str) -> Tested:
         began = time.monotonic()
         assembled = await asyncio.to_thread(assembled_or_explained, snapshot, self._frame, newcomers)
         findings = assembled.findings
@@ -108,7 +125,7 @@ class Testing:
                 found = known.findings
                 arguments = self._frame.arguments
                 known = Rejected(await asyncio.to_thread(lambda: traced(found, candidate, arguments)))
-            if not isinstance(known, Inconclusive):
+            if not isinstance(known, Inconclusive) and not is_hang(known):  # what time told, time may change
                 self._verdicts = {**dict(list(self._verdicts.items())[-_KEPT:]), candidate.digest: known}
         return known
 
@@ -139,8 +156,8 @@ class Testing:
         if isinstance(verdict, Inconclusive) and verdict.timed_out:
             nothing = replace(assembled, parts=replace(assembled.parts, located=()))
             if isinstance(await self._start(nothing), Accepted):  # the machine is not slow: this config hangs
-                message = f"{verdict.reason}, and an empty pipeline does: something in it blocks the start"
-                verdict = Rejected((Finding(Severity.ERROR, "start", message, "look for an endless loop in a script"),))
+                message = f"{verdict.reason}, and an empty pipeline is: something in it blocks the start"
+                verdict = Rejected((Finding(Severity.ERROR, "start", message, HANGS),))
         self._heard("trial", _word(verdict), time.monotonic() - began)
         return dry_run if isinstance(verdict, Inconclusive) else verdict
 
@@ -180,10 +197,14 @@ def assembled_or_explained(snapshot: Snapshot, frame: Frame, newcomers: frozense
     try:
         return assemble(snapshot, frame, newcomers=newcomers)
     except Exception:
-        message = "this is a fault of the supervisor itself; what runs goes on"
-        detail = traceback.format_exc(limit=-8)
-        finding = Finding(Severity.ERROR, "internal-error", message, "please report it with the trace in our log")
-        return Assembled(None, (*snapshot.findings, finding), trace=detail)
+        return our_fault(snapshot)
+
+
+def our_fault(snapshot: Snapshot) -> Assembled:
+    """To be called where an exception is handled. It names nobody: the search finds whose snippet it comes of."""
+    message = "this is a fault of the supervisor itself; what runs goes on"
+    finding = Finding(Severity.ERROR, "internal-error", message, "please report it with the trace in our log")
+    return Assembled(None, (*snapshot.findings, finding), trace=traceback.format_exc(limit=-8))
 
 
 def _weighed(found: Iterable[Finding], snapshot: Snapshot, lint: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -204,6 +225,11 @@ def _weighed(found: Iterable[Finding], snapshot: Snapshot, lint: Iterable[Findin
         elif (finding.snippet, finding.line) not in told:
             said.append(weigh(finding, Trust.BASE))
     return tuple(said)
+
+
+def is_hang(failed: object) -> bool:
+    """Whether a failure, or a verdict, is that it did not become ready in time."""
+    return isinstance(failed, (Rejected, Failed)) and any(finding.hint == HANGS for finding in failed.findings)
 
 
 def _access(candidate: Candidate, strict: Iterable[str]) -> Iterable[Finding]:

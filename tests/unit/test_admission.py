@@ -46,9 +46,15 @@ class World:
         return isinstance(self.answer(picks), Passed)
 
 
-def search(world: World, incumbents: list[str], changes: list[str], budget: int = 10_000) -> Admission:
+def search(
+    world: World,
+    incumbents: list[str],
+    changes: list[str],
+    budget: int = 10_000,
+    before: Mapping[str, Failed] | None = None,
+) -> Admission:
     world.order = tuple(dict.fromkeys([*incumbents, *changes]))
-    work = admit(incumbents, changes, budget=budget)
+    work = admit(incumbents, changes, budget=budget, before=before)
     try:
         picks = next(work)
         while True:
@@ -223,3 +229,21 @@ def test_a_spent_budget_leaves_the_rest_untried_and_what_is_in_passes() -> None:
     assert found.untried
     assert not set(found.untried) & set(found.picks)
     assert world.is_fine(found.picks)
+
+
+@pytest.mark.parametrize("bad", [slice(0, 40), slice(None, None, 3), slice(160, 200)])
+def test_round_after_round_everybody_is_tried(bad: slice) -> None:
+    changes = names(200)
+    world = World([frozenset({(name, Pick.NEW)}) for name in changes[bad]])
+    incumbents: list[str] = []
+    refused: dict[str, Failed] = {}
+
+    for _ in range(20):  # what got in runs, and is an incumbent of the next round
+        found = search(world, incumbents, [n for n in changes if n not in incumbents], budget=64, before=refused)
+        incumbents, refused = list(found.picks), dict(found.refused)
+        if not found.untried:
+            break
+
+    assert not found.untried
+    assert set(found.refused) == set(changes[bad])
+    assert set(found.picks) == set(changes) - set(changes[bad])

@@ -45,3 +45,10 @@ def test_a_key_that_stands_twice_is_told_once() -> None:
 
     assert each_once((twice, repeated)) == (twice,)
     assert each_once((repeated,)) == (repeated,)
+
+
+def test_a_second_service_is_told_once() -> None:
+    service = replace(DOUBT, rule="duplicate-service", severity=Severity.ERROR)
+    key = replace(service, rule="duplicate-key")
+
+    assert each_once((key, service)) == (service,)

@@ -47,8 +47,8 @@ def answers(state: State, world: World) -> Iterator[tuple[e.Event, World]]:
                 yield e.Prepared(state.serial, e.Ready(number, restart)), world
     if world.alive:
         yield e.Exited(state.incarnation), World(disk=world.disk, stale=world.stale)
-        if state.phase is Phase.STEADY:  # elsewhere it makes no difference
-            yield e.Exited(state.incarnation, killed=True), World(disk=world.disk, stale=world.stale)
+        if state.phase in (Phase.STEADY, Phase.PROBATION, Phase.STARTING):  # elsewhere it makes no difference
+            yield e.Exited(state.incarnation, outside=True), World(disk=world.disk, stale=world.stale)
     match state.phase:
         case Phase.STARTING:
             yield e.Started(state.incarnation), world
@@ -114,7 +114,7 @@ def perform(before: State, after: State, world: World, actions: tuple[e.Action, 
                 assert before.phase is Phase.PROBATION, "only probation proves"
                 assert world.runs == number == after.good
             case e.Blame(number):
-                fell_back = before.phase is Phase.STEADY and before.fallback is not None
+                fell_back = before.fallback is not None and after.good == before.fallback
                 assert number != before.good or fell_back, "what was good is never blamed, unless it is young"
                 first_start = before.good is None and before.attempt == 0
                 assert not first_start or before.phase is Phase.RELOADING, "what runs alone gets a second start"
@@ -193,8 +193,9 @@ def walk(stepper: Stepper) -> dict[Node, set[Node]]:
             if after.good != state.good and after.good != state.fallback:
                 assert state.phase is Phase.PROBATION, "good is only ever replaced by what was proven"
                 assert after.good == state.current
-            if isinstance(event, e.Exited) and event.killed and state.phase is Phase.STEADY:
+            if isinstance(event, e.Exited) and event.outside and not state.newcomer:
                 assert after.good == state.good, "a signal from outside is nobody's fault"
+            assert after.fallback is None or after.fallback != after.good
             node = key(after, after_world)
             edges.add(node)
             if node not in seen:
@@ -279,7 +280,7 @@ def _signals_twice(state: State, event: e.Event) -> tuple[State, tuple[e.Action,
 
 
 def _blames_the_killed(state: State, event: e.Event) -> tuple[State, tuple[e.Action, ...]]:
-    return step(state, replace(event, killed=False) if isinstance(event, e.Exited) else event)
+    return step(state, replace(event, outside=False) if isinstance(event, e.Exited) else event)
 
 
 def _falls_back_again_and_again(state: State, event: e.Event) -> tuple[State, tuple[e.Action, ...]]:

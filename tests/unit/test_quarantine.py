@@ -13,6 +13,7 @@ from supervisor.core.quarantine import (
     convicted,
     next_moment,
     sentence,
+    whose_turn,
     withheld,
 )
 from supervisor.model import Conviction, Severity
@@ -70,7 +71,7 @@ def test_the_convicted_version_stays_out_with_its_reason_and_another_one_is_free
 
     assert set(found) == {"a"}
     assert (found["a"].severity, found["a"].rule, found["a"].line) == (Severity.ERROR, "quarantined", 7)
-    assert found["a"].message == "it died"
+    assert found["a"].message == "this version ran and was taken back: it died"
     assert "release a" in found["a"].hint
 
 
@@ -96,3 +97,34 @@ def test_the_next_moment_is_that_of_the_shortest_hold_down() -> None:
 
     assert next_moment(quarantine, ["a", "b", "c"], 5.0) == 15.0
     assert next_moment(quarantine, ["c"], 5.0) is None
+
+
+def test_a_failure_that_need_not_be_the_configs_makes_no_one_guilty_the_first_time() -> None:
+    assert sentence({"a"}, set(), doubtful=True) == Sentence(suspects=("a",))
+    assert sentence({"a"}, set(), doubtful=True, paroled={"a"}) == Sentence(guilty=("a",))
+    assert sentence({"a"}, set(), doubtful=True, paroled={"b"}) == Sentence(suspects=("a",))
+    assert sentence({"a", "b"}, {"a"}, doubtful=True) == Sentence(guilty=("a",))
+
+
+PAROLE = {"a": "1", "b": "2", "c": "3"}
+
+
+def test_whoever_has_the_turn_keeps_it_while_he_runs_and_is_not_proven() -> None:
+    found = withheld(["b", "c"], PAROLE.__getitem__, {}, PAROLE, 0.0, on_trial="a")
+
+    assert set(found) == {"b", "c"}
+    assert all("a is tried before" in finding.message for finding in found.values())
+
+
+def test_who_cannot_run_alone_gives_the_turn_to_the_next_one() -> None:
+    found = withheld(["a", "b", "c"], PAROLE.__getitem__, {}, PAROLE, 0.0, passed_over={"a"})
+
+    assert set(found) == {"a", "c"}
+    assert whose_turn(["a", "b", "c"], PAROLE.__getitem__, PAROLE, found) == "b"
+
+
+def test_a_hold_down_that_a_clock_of_the_future_gave_does_not_last() -> None:
+    later = {"a": held(2, until=HOLD_CAP + 1000.0)}
+
+    assert withheld(["a"], lambda name: "fixed", later, {}, 0.0) == {}
+    assert next_moment(later, ["a"], 0.0) is None

@@ -203,6 +203,27 @@ def test_what_fluent_bit_refuses_has_no_document(text: str, rule: str, line: int
     assert (parsed.findings[-1].rule, parsed.findings[-1].line) == (rule, line)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("env:\n\tA: b\n", "indent with blanks: YAML allows no tab there"),
+        ("env:\n  A: @b\n", "between quotes"),
+        ("env:\n  A: b: c\n", "put a value with ': ' in it between quotes"),
+        ('env:\n  A: "b\n  C: d\n', "close the quote that is opened in line 2"),
+        ("env:\n  A: 'b\n", "close the quote that is opened in line 2"),
+        ('env:\n  A: "\\d"\n', "single quotes"),
+        ("includes: [a\nenv: {}\n", "close the bracket that is opened in line 1"),
+        ("env:\n  A: b\n C: d\n", "a wrong indent"),
+        ("inputs:\n  - name: dummy\n", "'inputs' stands below 'pipeline:', indented"),
+        ("pipelines:\n  inputs: []\n", "'pipelines' is no section; did you mean 'pipeline'?"),
+        ("parser:\n  - name: a\n", "did you mean 'parsers'?"),
+        ("nonsense: [a]\n", "write KEY: VALUE"),
+    ],
+)
+def test_what_cannot_be_read_comes_with_what_is_likely_meant(text: str, hint: str) -> None:
+    assert hint in parse_yaml(text).findings[-1].hint
+
+
 def test_nothing_at_all_is_an_empty_document() -> None:
     assert sections("# only a comment\n") == ()
 

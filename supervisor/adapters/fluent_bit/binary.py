@@ -303,6 +303,10 @@ class FluentBit:
         """Whether it left because of a signal that somebody sent: it says so, and ends with status 0 (5.1.1)."""
         return "caught signal (SIG" in child.stderr_since(0)
 
+    def began_anew(self, child: Child, mark: int) -> bool:
+        """Whether it came as far as loading the new config, since stderr stood at `mark` and it was told to reload."""
+        return messages.RELOADED in child.stderr_since(mark)
+
     def complaints(self, child: Child, mark: int) -> tuple[Finding, ...]:
         """The error lines of its latest load, since stderr stood at `mark`."""
         return messages.start_errors(child.stderr_since(mark), self._hidden())

@@ -38,7 +38,7 @@ _PLACES = (  # pattern, number of its first column
 )
 _INCLUDING = re.compile(r"\[config\] (including file '[^']+') at (.+):(\d+)$")
 _HINT = re.compile(r"\[config\] hint: (.*)")
-_RELOADED = "[reload] start everything"
+RELOADED = "[reload] start everything"
 _UNTESTED = (
     "Fluent Bit ended its dry-run without testing, as it does with `daemon on`: it must not leave its supervisor"
 )
@@ -106,7 +106,7 @@ def findings(said: str, environment: Mapping[str, str]) -> tuple[Finding, ...]:
 
 def start_errors(said: str, environment: Mapping[str, str]) -> tuple[Finding, ...]:
     """The error lines of the latest (re)load, first cause first: what the old pipeline said before is no part of it."""
-    loading = said.rpartition(_RELOADED)[2]
+    loading = said.rpartition(RELOADED)[2]
     return tuple(replace(finding, rule=START_RULE) for finding in findings(loading, environment))
 
 

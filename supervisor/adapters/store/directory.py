@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class Memory:
     refused: Mapping[str, str] = field(default_factory=dict)  # `refusal_key` → why it was taken back
     quarantine: Mapping[str, Conviction] = field(default_factory=dict)  # by snippet
     parole: Mapping[str, str] = field(default_factory=dict)  # snippet → key of the version that is tried alone
+    late: frozenset[str] = frozenset()  # who of them is suspected of a crash after probation: a commit frees nobody
 
 
 REFUSED_KEPT = 200
@@ -63,6 +64,7 @@ class Store:
     def __init__(self, directory: str, *, keep: int) -> None:
         self.directory = Path(directory)
         self.keep = keep
+        self.held: frozenset[int] = frozenset()  # generations that must not be pruned, besides good and current
         self.memory = Memory()
         self.remarks: tuple[str, ...] = ()  # what `load` had to set aside, for the log
         self._lock: int | None = None
@@ -116,6 +118,7 @@ class Store:
                 dict(body["refused"]),
                 {name: conviction_from_json(each) for name, each in body.get("quarantine", {}).items()},
                 dict(body.get("parole", {})),
+                frozenset(body.get("late", ())),
             )
         except OSError as error:
             remarks.append(f"cannot read {path}: {error.strerror}; going on without it")
@@ -291,9 +294,12 @@ class Store:
         told = repr((key, made_by, sorted(environment.items()))).encode("utf-8", "surrogateescape")
         return hmac.new(self.secret_key(), told, hashlib.sha256).hexdigest()
 
-    def judge_snippets(self, quarantine: Mapping[str, Conviction], parole: Mapping[str, str]) -> None:
+    def judge_snippets(
+        self, quarantine: Mapping[str, Conviction], parole: Mapping[str, str], late: Iterable[str] = ()
+    ) -> None:
         """Remember who is in quarantine and who is tried alone, also over restarts."""
-        self.memory = replace(self.memory, quarantine=dict(quarantine), parole=dict(parole))
+        late = frozenset(late) & parole.keys()
+        self.memory = replace(self.memory, quarantine=dict(quarantine), parole=dict(parole), late=late)
         with explained(f"cannot remember who is in quarantine below {self.directory}"):
             self.save()
 
@@ -314,6 +320,7 @@ class Store:
             "refused": dict(memory.refused),
             "quarantine": {name: conviction_to_json(each) for name, each in memory.quarantine.items()},
             "parole": dict(memory.parole),
+            "late": sorted(memory.late),
         }
         document = {"version": STATE_VERSION, "checksum": _checksum(body), "body": body}
         beside = self.directory / ".state.json.next"
@@ -370,7 +377,7 @@ class Store:
         current = os.path.basename(os.path.realpath(self.directory / "current"))
         numbered = sorted(self._numbered(), reverse=True)
         for number, path in numbered[self.keep :]:
-            if number != self.memory.good and path.name != current:
+            if number != self.memory.good and number not in self.held and path.name != current:
                 doomed = path.with_name(f".{path.name}.old")
                 with contextlib.suppress(OSError):
                     os.rename(path, doomed)  # a half-removed directory must not look like a generation

@@ -67,6 +67,7 @@ _TRYING = (
     refusal("start-complaint", "Fluent Bit came up in the trial start, and complained of it"),
     mistake("port-taken", "a port that something else on this machine listens on"),
     refusal("breaks-another", "a change without which another snippet runs, and with which it does not"),
+    warning("includer-left-out", "a file that is only there by an include, and the file that includes it is left out"),
     warning("not-tried-yet", "a change that was not tried for want of time; it is tried next"),
     refusal("unhealthy", "what ran with it proved unhealthy, and that points at it"),
     refusal("internal-error", "a fault of the supervisor itself"),

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -295,24 +295,37 @@ class Performer:
         sure = self.generations.get(before.fallback or 0)
         young = sure is not None and before.newcomer and before.phase is Phase.PROBATION and not words
         changed = changed_members(sure if young else good, generation)  # what was good may be young, and at fault
+        message = self._announce(number, good, changed, reason, event)
+        if (
+            not await self.convicting.judge(
+                [name for name in changed if name in generation.members],
+                words,
+                made.keys,
+                reason,
+                doubtful=_is_doubtful(event, before) or any(name not in generation.members for name in changed),
+                alone=good is None,
+                late=young or not before.newcomer,
+            )
+            and good is not None
+        ):
+            self.taken_back = {generation.digest: taken_back_finding(message)}
+            await self.on_disk(lambda: self._store.refuse(made.refusal_key or generation.digest, message))
+
+    def _announce(
+        self, number: int, good: Generation | None, changed: Sequence[str], reason: str, event: e.Event
+    ) -> str:
+        """Tell that it is taken back. Where nothing was ever good, there is nothing to go back to."""
+        if good is None:
+            self.trouble = reason
+            self.end_attempt("degraded", reason)
+            return reason
         self.end_attempt("reverted", reason)
         self._metrics.reverted(_CAUSES.get(type(event), "unhealthy"))
         who = ", ".join(changed) or "only what is referred to, or settings"
         message = f"generation {number} was tried and taken back: {reason}; changed were: {who}"
         self.trouble, self.undone = message, True
-        self._journal.say("error", "generation.reverted", message, generation=number, back_to=state.good)
-        if not await self.convicting.judge(
-            [name for name in changed if name in generation.members],
-            words,
-            made.keys,
-            reason,
-            doubtful=_is_doubtful(event, before) or any(name not in generation.members for name in changed),
-            alone=good is None,
-            late=young or not before.newcomer,
-        ):
-            self.taken_back = {generation.digest: taken_back_finding(message)}
-            if good is not None:
-                await self.on_disk(lambda: self._store.refuse(made.refusal_key or generation.digest, message))
+        self._journal.say("error", "generation.reverted", message, generation=number, back_to=good.number)
+        return message
 
     def _pointed_at(self, made: Made, event: e.Event, before: State) -> tuple[Finding, ...]:
         """Whom the failure names. What a pipeline that came up says later may be about anybody's back-end."""

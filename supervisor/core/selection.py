@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from supervisor.config.lint import variables_of
 from supervisor.config.parse import is_yaml, parse, parse_as_yaml
 from supervisor.config.paths import wanted
-from supervisor.model import Document, Finding, Include, Reference, Severity, Snapshot, Snippet, Trust
+from supervisor.model import Document, Finding, Include, Kind, Reference, Severity, Snapshot, Snippet, Trust
 
 INCLUDED_AS_CLASSIC = "included.conf"  # a name that is read as classic
 
@@ -49,6 +49,7 @@ class Versions:
     new: Mapping[str, Version]
     old: Mapping[str, Version]
     unread: frozenset[str]  # snippets that are there and could not be read at all
+    held: frozenset[str] = frozenset()  # removed, and kept until somebody says that it is meant
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ class Versions:
     @property
     def staying(self) -> tuple[str, ...]:
         """Accepted snippets that have not been removed, in load order."""
-        here = {*self.new, *self.unread}
+        here = {*self.new, *self.unread, *self.held}
         return tuple(name for name in self.old if name in here or self._is_held(name))
 
     @property
@@ -75,6 +76,17 @@ class Versions:
         return any(
             path in include.targets and include.includer in holders and (include.includer, include.pattern) not in found
             for include in self.accepted.includes
+        )
+
+    def delivering(self, names: Iterable[str]) -> frozenset[str]:
+        """Which of these accepted snippets have outputs."""
+        roots = roots_of(self.accepted) if self.accepted is not None else {}
+        snippets = [self.old[name].snippet for name in names]
+        documents = {each.name: _document(each, roots.get(each.path, each.path)) for each in snippets}
+        return frozenset(
+            name
+            for name, document in documents.items()
+            if document is not None and any(section.kind is Kind.OUTPUT for section in document.sections)
         )
 
 

@@ -31,6 +31,7 @@ HUNG_FOR = (
     600.0  # seconds for which a version that hung is not tried again: each trial of it lasts its whole time limit
 )
 
+WITHOUT_OUTPUT = "pipeline-without-output"  # the rule of a veto
 Veto = Callable[[Assembled], Finding | None]
 
 _RANK = {Trust.BASE: 0, Trust.PLATFORM: 1, Trust.TENANT: 2}
@@ -91,7 +92,11 @@ class Judgement:
         try:
             if versions is None:
                 versions = await asyncio.to_thread(self.versions, newest, None)
-            return await self._search(versions, proven, withheld, veto)
+            judged = await self._search(versions, proven, withheld, veto)
+            if (vetoed := _of_veto(judged)) is not None and (held := versions.delivering(versions.removed)):
+                waiting = await self._search(replace(versions, held=held), proven, withheld, veto)
+                return _with_removals_waiting(waiting, held, vetoed)
+            return judged
         except Exception:  # outside of what was tested, so that nobody can be left out for it
             failed = our_fault(newest)
             return Judged(newest, newest, failed, Rejected(failed.findings), in_order(failed.findings))
@@ -197,7 +202,7 @@ class _Round:
         said = told_of(admission, self._versions.newest, withheld)
         others = tested.findings
         if errors(said):  # that the rest has no output is what comes of it, and not to be helped by --allow-empty
-            others = tuple(finding for finding in others if finding.rule != "pipeline-without-output")
+            others = tuple(finding for finding in others if finding.rule != WITHOUT_OUTPUT)
         return self._told(admission, withheld, snapshot, tested.assembled, tested.verdict, (*others, *said))
 
     def _told(
@@ -235,6 +240,17 @@ class _Round:
         assert self._failed is not None
         snapshot, tested = self._failed
         return Judged(self._versions.newest, snapshot, tested.assembled, verdict, in_order(tested.findings))
+
+
+def _of_veto(judged: Judged) -> Finding | None:
+    found = judged.verdict.findings if isinstance(judged.verdict, Rejected) else ()
+    return next((finding for finding in found if finding.rule == WITHOUT_OUTPUT), None)
+
+
+def _with_removals_waiting(judged: Judged, held: frozenset[str], vetoed: Finding) -> Judged:
+    """Who is gone stays in what runs, and is told why; everybody else goes his way."""
+    told = tuple(replace(vetoed, snippet=name) for name in held)
+    return replace(judged, findings=in_order((*judged.findings, *told)), refused=judged.refused | held)
 
 
 def _unreached(name: str) -> Finding:

@@ -143,6 +143,16 @@ async def test_the_metrics_come_a_moment_after_the_server(talk: Conversation) ->
     assert seen.resident_bytes > 1024 * 1024
 
 
+async def test_outputs_without_an_alias_are_numbered_among_all_outputs(talk: Conversation) -> None:
+    outputs = ("{name: 'null', match: '*'}", "{name: stdout, match: 'nothing'}", NULL)
+    child = await talk.ready(talk.config(outputs=outputs))
+
+    async def names() -> set[str]:
+        return set((await talk.fluent_bit.observe(child, talk.endpoint)).outputs or ())
+
+    assert await eventually(names, limit=10) == {"null.0", "stdout.1", "sink"}
+
+
 async def test_the_ready_line_comes_after_all_inits(talk: Conversation) -> None:
     child = await talk.ready(talk.config())
 

@@ -24,7 +24,7 @@ _PLUGINS = {
     "inputs": {
         "dummy": f"{_INPUT} dummy metadata rate interval_sec interval_nsec copies samples flush_on_startup",
         "tail": f"{_INPUT} path exclude_path path_key offset_key read_from_head refresh_interval db db.sync db.locking "
-        "parser rotate_wait skip_long_lines skip_empty_lines buffer_chunk_size buffer_max_size inotify_watcher key",
+        "db.journal_mode parser rotate_wait skip_long_lines skip_empty_lines buffer_chunk_size buffer_max_size inotify_watcher key",
         "tcp": f"{_INPUT} listen host port format separator chunk_size buffer_size",
     },
     "filters": {
@@ -56,7 +56,7 @@ class Instance:
     def __init__(self, kind: str, plugin: str, number: int, properties: dict[str, Any]) -> None:
         self.kind = kind  # inputs, filters, outputs
         self.plugin = plugin
-        self.number = number  # among those of its plugin
+        self.number = number  # among those of its kind, whatever their plugin (5.1.1)
         self.properties = properties
 
     @property
@@ -273,7 +273,7 @@ def _add(config: Config, kind: str, entry: dict[str, Any]) -> None:
                 f"[config] could not configure property '{key}' on {_KINDS[kind]} plugin with section name '{plugin}'"
             )
             raise ConfigError(message)
-    number = sum(instance.kind == kind and instance.plugin == plugin for instance in config.instances)
+    number = sum(instance.kind == kind for instance in config.instances)
     config.instances.append(Instance(kind, plugin, number, properties))
 
 

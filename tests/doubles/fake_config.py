@@ -24,7 +24,8 @@ _PLUGINS = {
     "inputs": {
         "dummy": f"{_INPUT} dummy metadata rate interval_sec interval_nsec copies samples flush_on_startup",
         "tail": f"{_INPUT} path exclude_path path_key offset_key read_from_head refresh_interval db db.sync db.locking "
-        "db.journal_mode parser rotate_wait skip_long_lines skip_empty_lines buffer_chunk_size buffer_max_size inotify_watcher key",
+        "db.journal_mode parser rotate_wait skip_long_lines skip_empty_lines buffer_chunk_size buffer_max_size "
+        "inotify_watcher key",
         "tcp": f"{_INPUT} listen host port format separator chunk_size buffer_size",
     },
     "filters": {

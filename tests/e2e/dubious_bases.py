@@ -100,9 +100,9 @@ BASES: dict[str, Base] = {
         CLASSIC + b"    alias same\n[OUTPUT]\n    name null\n    match *\n    alias same\n", "duplicate-alias"
     ),
     "missing-tail-path": one(CLASSIC + b"[INPUT]\n    name tail\n    path /no/such/directory/*.log\n"),
-    "bad-retry-limit": one(CLASSIC + b"    retry_limit banana\n"),
-    "bad-workers": one(CLASSIC + b"    workers abc\n"),
-    "bad-match-regex": one(CLASSIC + b"[OUTPUT]\n    name null\n    match_regex (\n"),
+    "bad-retry-limit": one(CLASSIC + b"    retry_limit banana\n", "bad-retry-limit"),
+    "bad-workers": one(CLASSIC + b"    workers abc\n", "bad-integer"),
+    "bad-match-regex": one(CLASSIC + b"[OUTPUT]\n    name null\n    match_regex (\n", "bad-match-regex"),
     "unreachable-output": one(CLASSIC + b"[OUTPUT]\n    name tcp\n    match *\n    host 127.0.0.1\n    port 1\n"),
     "no-output": one(SERVICE + INPUT, "no-output", records=0),
     "no-input": one(SERVICE + OUTPUT, records=0),
@@ -162,8 +162,10 @@ BASES: dict[str, Base] = {
     "ipv6-server": one(service("http_server on", "http_listen ::", "http_port @PORT@") + INPUT + OUTPUT),
     "named-address": one(service("http_server on", "http_listen localhost", "http_port @PORT@") + INPUT + OUTPUT),
     "hot-reload-off": one(service("hot_reload off") + INPUT + OUTPUT),
-    "bad-grace": one(service("grace abc", "health_check maybe", "flush 0.2s") + INPUT + OUTPUT),
-    "trailing-comment": one(CLASSIC.replace(b"tag a", b"tag a # x") + adding("seen yes # really", "a # x")),
+    "bad-grace": one(service("grace abc", "health_check maybe", "flush 0.2s") + INPUT + OUTPUT, "bad-service-value"),
+    "trailing-comment": one(
+        CLASSIC.replace(b"tag a", b"tag a # x") + adding("seen yes # really", "a # x"), "trailing-comment"
+    ),
     "crlf": one(CLASSIC.replace(b"\n", b"\r\n")),
     "nul-in-a-comment": one(b"# \0\n[PARSER]\n" + CLASSIC, "nul-byte"),
     "latin-1-in-a-comment": one(b"# caf\xe9\n" + CLASSIC, "invalid-utf8"),
@@ -171,11 +173,12 @@ BASES: dict[str, Base] = {
     "no-line-end": one(CLASSIC.rstrip(b"\n")),
     "tabs-as-indent": one(CLASSIC.replace(b"    ", b"\t")),
     "no-extension": Base({"main": CLASSIC}, "main"),
-    "duplicate-keys": one(CLASSIC.replace(b"tag a", b"tag x\n    tag a") + b"    name null\n"),
+    "duplicate-keys": one(CLASSIC.replace(b"tag a", b"tag x\n    tag a") + b"    name null\n", "repeated-property"),
     "relative-tail-and-db": Base(
         {"main.conf": SERVICE + TAIL + b"    db pos.db\n    parser nosuch\n" + LUA + b"    code " + LUA_CODE + OUTPUT}
         | {"in/a.log": b"hello\n"},
         records=1,
+        said=("unknown-parser",),
     ),
     "relative-storage": one(service("storage.path buffers") + INPUT + b"    storage.type filesystem\n" + OUTPUT),
     "relative-log-file": one(service("log_file fluent.log") + INPUT + OUTPUT),
@@ -186,8 +189,15 @@ BASES: dict[str, Base] = {
     ),
     "streams-file": Base({"main.conf": service("streams_file s.conf") + INPUT + OUTPUT, "s.conf": STREAM}, records=6),
     "broken-streams-file": Base(
-        {"main.conf": service("streams_file s.conf", "streams_file nosuch.conf") + INPUT + OUTPUT}
-        | {"s.conf": STREAM.replace(b"SELECT", b"NONSENSE")}
+        {
+            "main.conf": service("streams_file s.conf") + INPUT + OUTPUT,
+            "s.conf": STREAM.replace(b"SELECT", b"NONSENSE"),
+        },
+        said=("start-complaint",),
+    ),
+    "missing-streams-file": Base(
+        {"main.conf": service("streams_file s.conf", "streams_file nosuch.conf") + INPUT + OUTPUT, "s.conf": STREAM},
+        said=("file-not-used",),
     ),
     "upstream-file": Base(
         {

@@ -82,7 +82,7 @@ def is_double(binary: str) -> bool:
 class Faulty:
     """A program that is `binary`, but first does what was planted for that kind of call, in the shell's words.
 
-    Calls: `version`, `dry-run` and `trial` (of a candidate), `run`.
+    Calls: `version`, `schema`, `dry-run` and `trial` (of a candidate), `run`.
     """
 
     def __init__(self, home: Path, binary: str) -> None:
@@ -93,6 +93,7 @@ class Faulty:
 #!/bin/sh
 case "$1 $2" in
     -V*) call=version ;;
+    -J*) call=schema ;;
     "-D -c") call=dry-run ;;
     "-c "*/trial/*) call=trial ;;
     "-c "*) call=run ;;

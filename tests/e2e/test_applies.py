@@ -84,7 +84,7 @@ def test_a_bad_change_is_not_hidden_by_the_next_one(tmp_path: Path, real: str, s
         (finding,) = [one for one in status["findings"] if one["severity"] == "error"]
         assert (finding["rule"], finding["snippet"]) == ("quarantined", "platform/a.yaml")
         assert "it delivered before and now fails every flush" in finding["message"]
-        assert finding["message"] in status["reason"]
+        assert "platform/a.yaml was changed: it delivered before" in status["reason"]
         assert status["good"]["digest"] == good
         (reverted,) = supervisor.events("generation.reverted")
         assert "changed were: platform/a.yaml, platform/b.yaml" in reverted["message"]

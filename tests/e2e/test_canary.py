@@ -46,7 +46,7 @@ def test_a_secret_that_fluent_bit_repeats_in_an_error_stays_secret(
         (finding,) = status["findings"]
         assert (finding["rule"], finding["line"]) == ("start" if trial else "quarantined", 6)
         assert "could not compile regex pattern '[z-a]" in finding["message"]
-        assert finding["message"] in status["reason"]
+        assert "could not compile regex pattern '[z-a]" in status["reason"]
         assert len(supervisor.events("generation.reverted")) == (0 if trial else 1)
         assert (CANARY in supervisor.log()) == (not trial), "Fluent Bit did repeat it, where it is heard"
         assert CANARY not in json.dumps(status)

@@ -535,6 +535,28 @@ def test_who_was_kept_out_for_what_happened_at_run_time_is_released_by_name(tmp_
     assert [event["snippet"] for event in released] == ["platform/b.yaml", "platform/b.yaml"]
 
 
+@pytest.mark.real
+def test_a_release_is_done_when_that_snippet_is_live_whoever_else_is_refused(tmp_path: Path, real: str) -> None:
+    trouble = tmp_path / "trouble"
+    trouble.touch()
+    code = f"function f(t, ts, r) if io.open('{trouble}') then os.exit(3) end return 0, ts, r end"
+    moody = pipeline("moody", "b", more=f'  filters:\n    - {{name: lua, match: b, call: f, code: "{code}"}}')
+    with Running(tmp_path, real) as supervisor:
+        supervisor.save("a.yaml", GOOD)
+        supervisor.until_live("a.yaml", GOOD)
+        supervisor.save("b.yaml", moody)
+        supervisor.until(lambda status: "quarantined" in {one["rule"] for one in status["findings"]}, 40)
+        supervisor.save("c.yaml", BAD)
+        supervisor.until(lambda status: "unknown-plugin" in {one["rule"] for one in status["findings"]})
+        trouble.unlink()
+
+        done = ask(supervisor, "release", "platform/b.yaml", "--wait=40s", "--json")
+        states = {one["name"]: one["state"] for one in supervisor.status()["snippets"]}
+
+    assert (done.returncode, json.loads(done.stdout)["outcome"]) == (0, "committed")
+    assert states == {"platform/a.yaml": "live", "platform/b.yaml": "live", "platform/c.yaml": "refused"}
+
+
 def test_nobody_there_is_3(tmp_path: Path) -> None:
     for words in (["status"], ["snippets"], ["reload"], ["reload", "--wait"], ["release", "a", "--wait"]):
         done = command(*words, "--run-dir", str(tmp_path))

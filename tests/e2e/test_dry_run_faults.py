@@ -120,7 +120,7 @@ def test_a_dry_run_that_crashes_lets_nothing_pass_that_cannot_start(tmp_path: Pa
 
 
 def test_a_trial_that_hangs_or_is_killed_says_nothing_about_anybody(tmp_path: Path, fluent_bit: str) -> None:
-    """Unlike a config that hangs while an empty pipeline starts: here the machine is at fault, and probation decides."""
+    """Unlike a config that hangs while an empty pipeline starts: here it is the machine, and probation decides."""
     words = f"sleep 8{free_port()}"
     program = Faulty(tmp_path, fluent_bit)
     with supervise(tmp_path, program.path, validate_timeout="1s") as supervisor:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import waits_until
-from e2e.faults import BLOCKED, REFUSED_REGEX, Faulty, below, flow, is_double, runs, stranger, supervise, with_words
+from e2e.faults import BLOCKED, ENDS_A_START, Faulty, below, flow, is_double, runs, stranger, supervise, with_words
 from running import Running, free_port
 
 # --- it never starts ------------------------------------------------------------------------------------------
@@ -20,19 +20,51 @@ from running import Running, free_port
 def test_a_child_that_dies_at_its_first_start_is_told_and_its_fix_is_live_at_once(
     tmp_path: Path, fluent_bit: str
 ) -> None:
-    with supervise(tmp_path, fluent_bit) as supervisor:
-        supervisor.save("a.yaml", flow("one", filters=REFUSED_REGEX))
+    with supervise(tmp_path, fluent_bit, validate_trial="false") as supervisor:
+        supervisor.save("a.yaml", flow("one", filters=ENDS_A_START))
         waits_until(lambda: len(supervisor.events("child.exited")) >= 2, 30)
         status = supervisor.until(lambda s: s["phase"] == "backoff")
 
         assert not status["ready"]
         assert "could not compile regex pattern" in status["reason"]
         assert "exit status 255" in supervisor.events("child.exited")[0]["message"]
-        assert supervisor.events("generation.reverted") == [], "without anything good there is nothing to go back to"
+        assert {event.get("back_to") for event in supervisor.events("generation.reverted")} <= {None}
+        assert supervisor.events("snippet.quarantined") == [], "alone it is tried again, as a container would be"
 
         supervisor.save("a.yaml", flow("two"))
         assert supervisor.until_live("a.yaml", flow("two"))["ready"]
         supervisor.until_records("two")
+
+
+def test_who_ends_the_first_start_is_left_out_and_the_others_run(tmp_path: Path, fluent_bit: str) -> None:
+    other = flow("beside").replace(" a,", " b,").replace("tick=0.1", "tick=0.1 b")
+    with supervise(tmp_path, fluent_bit, validate_trial="false", sources_quiet="500ms") as supervisor:
+        supervisor.save("a.yaml", flow("one", filters=ENDS_A_START))
+        supervisor.save("b.yaml", other)
+        supervisor.until_records("beside", limit=30)
+        status = supervisor.until(lambda s: s["phase"] == "steady" and s["findings"], 30)
+
+        (finding,) = [one for one in status["findings"] if one["severity"] == "error"]
+        assert (finding["rule"], finding["snippet"], finding["line"]) == ("quarantined", "platform/a.yaml", 6)
+        assert "could not compile regex pattern" in finding["message"]
+        assert [one["state"] for one in status["snippets"]] == ["refused", "live"]
+        assert status["ready"]
+        assert '"one"' not in supervisor.records()
+
+
+def test_who_cannot_start_is_found_before_the_first_start(tmp_path: Path, fluent_bit: str) -> None:
+    with supervise(tmp_path, fluent_bit) as supervisor:
+        supervisor.save("a.yaml", flow("one", filters=ENDS_A_START))
+        status = supervisor.until_refused()
+
+        (finding,) = status["findings"]
+        assert (finding["rule"], finding["snippet"], finding["line"]) == ("start", "platform/a.yaml", 6)
+        assert (status["phase"], status["ready"]) == ("down", False)
+        assert "could not compile regex pattern" in status["reason"]
+        assert supervisor.events("child.started") == []
+
+        supervisor.save("a.yaml", flow("two"))
+        assert supervisor.until_live("a.yaml", flow("two"))["ready"]
 
 
 def test_every_way_to_end_at_the_first_start_is_told_and_survived(tmp_path: Path, double: str) -> None:
@@ -104,14 +136,24 @@ def test_a_stranger_on_the_port_that_nobody_asked_for_is_told_and_avoided(tmp_pa
 
 def test_a_port_of_a_snippet_that_is_taken_is_tried_again_until_it_is_free(tmp_path: Path, real: str) -> None:
     port = free_port()
-    snippet = flow("one", inputs=f"name: tcp, listen: 127.0.0.1, port: {port}, tag: b")
+    listening = flow("one", inputs=f"name: tcp, listen: 127.0.0.1, port: {port}, tag: a")
+    beside = flow("beside").replace(" a,", " b,").replace("tick=0.1", "tick=0.1 b")
     with supervise(tmp_path, real) as supervisor:
         with stranger(port):
-            supervisor.save("a.yaml", snippet)
-            supervisor.until(lambda s: s["phase"] == "backoff" and f"127.0.0.1:{port}" in s["reason"])
+            supervisor.save("a.yaml", listening)
+            supervisor.save("b.yaml", beside)
+            supervisor.until_records("beside")
+            status = supervisor.until_refused()
 
-        supervisor.until_live("a.yaml", snippet, 60)
-        supervisor.until_records("one")
+            (finding,) = status["findings"]
+            assert (finding["rule"], finding["snippet"], finding["line"]) == ("port-taken", "platform/a.yaml", 5)
+            assert f"tcp port {port} on 127.0.0.1 cannot be had" in finding["message"]
+            assert [one["state"] for one in status["snippets"]] == ["refused", "live"]
+
+        supervisor.until_live("a.yaml", listening, 60)
+        supervisor.until_records('"one"')
+        assert len(supervisor.events("child.started")) == 1
+        assert supervisor.events("generation.reverted") == []
 
 
 # --- it ends in steady state ----------------------------------------------------------------------------------

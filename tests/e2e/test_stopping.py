@@ -73,6 +73,14 @@ def preparing(stage: Stage) -> None:
     stage.supervisor.until(lambda status: status["intake"] == "preparing")
 
 
+def trying(stage: Stage) -> None:
+    stage.live()
+    stage.plant("trial", "trap '' TERM; sleep 600 & sleep 600")
+    stage.supervisor.save("a.yaml", flow("two"))
+    assert stage.supervisor.process is not None
+    waits_until(lambda: len(below(stage.supervisor.process.pid)) > 2, 30)  # type: ignore[union-attr]
+
+
 def starting(stage: Stage) -> None:
     hung = flow("one", markers="slow-start=600", filters="" if is_double(stage.binary) else ENDLESS_START)
     stage.supervisor.save("a.yaml", hung)
@@ -140,7 +148,8 @@ def idle(stage: Stage) -> None:
 BOTH = ("double", "real")
 SCENES: dict[str, tuple[Callable[[Stage], None], tuple[str, ...], dict[str, str]]] = {
     "preparing": (preparing, BOTH, {"validate_timeout": LONG}),
-    "starting": (starting, BOTH, {}),
+    "trying": (trying, BOTH, {"validate_timeout": LONG}),
+    "starting": (starting, BOTH, {"validate_trial": "false"}),
     "probation": (probation, BOTH, {"health_probation": LONG}),
     "steady": (steady, BOTH, {}),
     "reloading": (reloading, BOTH, {"health_interval": LONG}),
@@ -151,7 +160,7 @@ SCENES: dict[str, tuple[Callable[[Stage], None], tuple[str, ...], dict[str, str]
     "down": (down, ("double",), {}),
     "idle": (idle, ("double",), {}),
 }
-LEFT = {"preparing": "steady", "frozen": "steady", "idle": "down"}
+LEFT = {"preparing": "steady", "trying": "steady", "frozen": "steady", "idle": "down"}
 """The child's phase that is left by the signal, where the scene has another name."""
 
 

@@ -75,7 +75,7 @@ class Convicting:
     async def committed(self, keys: Mapping[str, str], *, grown: bool = False) -> bool:
         """These versions held for a probation, or (`grown`) as long as anybody is held to be young.
 
-        True: it is the next one's turn.
+        True: it may be the next one's turn.
         """
         self._unnamed = ()
         memory = self._store.memory
@@ -85,7 +85,7 @@ class Convicting:
         if free:
             self._journal.say("info", "parole.ended", f"tried alone and well: {', '.join(free)}")
             await self._remember(memory.quarantine, {n: key for n, key in memory.parole.items() if n not in free})
-        return bool(free)
+        return bool(free) or bool(self._store.memory.parole)
 
     async def acquit(self) -> bool:
         """It crashed again without those who were convicted unnamed: they are free. False: nobody was."""

@@ -11,7 +11,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from supervisor.adapters.fluent_bit import FluentBit
@@ -23,7 +23,7 @@ from supervisor.controller.performer import Made, Performer, desired_of
 from supervisor.controller.preparing import Answer, Preparing
 from supervisor.controller.readiness import Readiness
 from supervisor.controller.report import Facts, runs_the_newest, status_of
-from supervisor.controller.waiting import Outcome, Waiting
+from supervisor.controller.waiting import Outcome, Request, Waiting
 from supervisor.controller.watches import Watches
 from supervisor.core import events as e
 from supervisor.core.candidate import outputs_of_arguments
@@ -34,14 +34,6 @@ from supervisor.settings import Settings
 
 _SEEN_KEPT = 100  # serials whose time is remembered
 RETRY_INSTALL = 5.0  # seconds until what the disk refused is tried again
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """Somebody asked to look again, and may wait for the outcome."""
-
-    waiter: asyncio.Future[Outcome]
-    allow_empty: bool
 
 
 class Controller:
@@ -65,7 +57,7 @@ class Controller:
     ) -> None:
         self._fluent_bit, self._metrics, self._journal = fluent_bit, metrics, journal
         self._watch_mode, self._degraded = watch_mode, degraded
-        self._mailbox: asyncio.Queue[e.Event | _Request] = asyncio.Queue()
+        self._mailbox: asyncio.Queue[e.Event | Request] = asyncio.Queue()
         self._performer = Performer(
             fluent_bit=fluent_bit,
             store=store,
@@ -115,7 +107,7 @@ class Controller:
         """Ask for another look, at this snapshot or a newer one; the future tells what became of it."""
         self._snapshot = snapshot
         waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._mailbox.put_nowait(_Request(waiter, allow_empty))
+        self._mailbox.put_nowait(Request(waiter, allow_empty))
         return waiter
 
     def boot_from(self, generation: Generation, *, proven: bool) -> None:
@@ -177,10 +169,10 @@ class Controller:
         self.post(e.Changed())
         return ""
 
-    async def _turn(self, item: e.Event | _Request) -> None:
-        asked = isinstance(item, _Request)
-        event: e.Event = e.Changed() if isinstance(item, _Request) else item
-        if isinstance(item, _Request):
+    async def _turn(self, item: e.Event | Request) -> None:
+        asked = isinstance(item, Request)
+        event: e.Event = e.Changed() if isinstance(item, Request) else item
+        if isinstance(item, Request):
             self._preparing.allow_empty |= item.allow_empty
         await self._hear_a_crash(event)
         if isinstance(event, e.Grown) and event.epoch == self._state.epoch and self._state.current is not None:
@@ -189,7 +181,7 @@ class Controller:
         before, (self._state, actions) = self._state, step(self._state, event)
         if isinstance(event, e.Changed):
             self._seen = {**dict(list(self._seen.items())[-_SEEN_KEPT:]), self._state.wanted: time.monotonic()}
-        if isinstance(item, _Request) and asked:
+        if isinstance(item, Request) and asked:
             self._waiting.add(self._state.wanted, item.waiter)
         if isinstance(event, (e.Prepared, e.Refused)) and self._state.intake is not Intake.PREPARING:
             self._preparing.allow_empty = False  # it was meant for what is decided now
@@ -198,6 +190,8 @@ class Controller:
             if not await self._perform(action, event, before):
                 break
         self._follow_phase(before)
+        if isinstance(event, e.Exited) and event.unstarted:
+            asyncio.get_running_loop().call_later(RETRY_INSTALL, self.post, e.Changed())
         blamed = next((action.generation for action in actions if isinstance(action, e.Blame)), None)
         if isinstance(event, e.Exited) and before.newcomer and self._state.phase is Phase.BACKOFF:
             self._performer.end_attempt("degraded", self._performer.trouble)

@@ -170,7 +170,7 @@ class Performer:
             child = self._fluent_bit.spawn(self._store.config_path, environment, generation.variables)
         except ProcessError as error:
             self.child, self.trouble, self._last_words = None, str(error), ()
-            self._post(e.Exited(incarnation, str(error), outside=True))
+            self._post(e.Exited(incarnation, str(error), outside=True, unstarted=True))
             return
         self.child, self._reloading = child, False
         self._remember_child(child)
@@ -208,7 +208,7 @@ class Performer:
         if count is None:
             count = (self.observation.reloads if self.observation is not None else None) or 0
         look = self._look_at(child, generation, state, count)
-        if not self._fluent_bit.reload(child):
+        if not self._fluent_bit.reload(child, generation.variables):
             return False
         self._begin(generation, "reload", state)
         self._reloading = True
@@ -338,7 +338,7 @@ class Performer:
             case e.Exited():
                 words = self._last_words
             case e.Declined(reason=reason):  # what runs goes on, and so does what it says
-                words = (Finding(Severity.ERROR, "reload", reason),)
+                words = (Finding(Severity.ERROR, "start", reason),)
             case _:
                 words = self._complaints()
         return tuple(found for found in traced(words, candidate, self._arguments) if found.snippet)

@@ -18,6 +18,14 @@ class Outcome:
     generation: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody asked to look again, and may wait for the outcome."""
+
+    waiter: asyncio.Future[Outcome]
+    allow_empty: bool
+
+
 @dataclass(slots=True)
 class _Waiter:
     """Somebody who waits for what becomes of a serial, and the generation that it became."""

@@ -28,8 +28,7 @@ STOP_TICK = 0.8  # seconds: Fluent Bit leaves up to a second after its grace (5.
 HURRIED_GRACE = 1.0  # seconds between TERM and KILL when waiting has no point
 BACKOFF_FIRST = 0.25  # seconds
 BACKOFF_CAP = 30.0
-YOUNG_LEAST = 60.0  # seconds after a commit in which a crash is held to be the newest change's doing
-YOUNG_PROBATIONS = 6.0  # or so many probations, if that is longer
+YOUNG_PROBATIONS = 6.0  # after a commit, in which a crash is held to be the doing of what changed lately
 _SHORTEST_PAUSE = 0.05  # seconds between two looks
 DEAF_AFTER_DECLINE = 2.0  # seconds in which Fluent Bit swallows signals (about 1 s seen on 5.1.1)
 
@@ -73,9 +72,8 @@ class Watches:
                 yield self._gap(state)
             case Phase.STEADY:
                 yield self._steady(state, look)
-                if state.fallback is not None:
-                    young = max(YOUNG_LEAST, YOUNG_PROBATIONS * self._settings.health.probation)
-                    yield self._after(young, events.Grown(state.epoch))
+                young = YOUNG_PROBATIONS * self._settings.health.probation
+                yield self._after(young, events.Grown(state.epoch))
                 if state.cooling:
                     yield self._gap(state)
             case Phase.BACKOFF:

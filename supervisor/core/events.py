@@ -51,6 +51,7 @@ class Exited:
 
     incarnation: int
     reason: str = ""
+    unstarted: bool = False  # there never was a process
     outside: bool = False  # not by a fault of its own: somebody's signal, or it could not be started at all
 
 

@@ -268,6 +268,8 @@ def _exited(state: State, event: Exited) -> Step:
             return _back_off(replace(state, hurried=False))
         case Phase.REVERTING:
             return _start(state, state.good)
+    if event.unstarted:  # nobody's config, and nothing else could be started either
+        return _back_off(state)
     if state.fallback is not None and not state.newcomer and not event.outside:
         state, blamed = _fall_back(state, reason)
         state, actions = _start(state, state.good)

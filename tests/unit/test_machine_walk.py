@@ -51,6 +51,7 @@ def answers(state: State, world: World) -> Iterator[tuple[e.Event, World]]:
             yield e.Exited(state.incarnation, outside=True), World(disk=world.disk, stale=world.stale)
     match state.phase:
         case Phase.STARTING:
+            yield e.Exited(state.incarnation, outside=True, unstarted=True), World(disk=world.disk, stale=world.stale)
             yield e.Started(state.incarnation), world
             yield e.Unresponsive(state.epoch), world
         case Phase.RELOADING | Phase.REVERTING:

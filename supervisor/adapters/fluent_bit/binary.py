@@ -204,8 +204,12 @@ class FluentBit:
             await _pause(child)
         return await self.exit_of(child, 0)
 
-    def reload(self, child: Child) -> bool:
-        """Ask it to read its config again. False when it is gone. Take `child.stderr_mark()` before."""
+    def reload(self, child: Child, named: Iterable[str] = ()) -> bool:
+        """Ask it to read its config again. False when it is gone. Take `child.stderr_mark()` before.
+
+        `named`: variables that the new config uses, as with `spawn`.
+        """
+        self._environment = {**self._environment, **{name: os.environ[name] for name in named if name in os.environ}}
         return child.signal(signal.SIGHUP)
 
     async def reload_count(self, endpoint: Endpoint) -> int | None:

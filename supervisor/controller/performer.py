@@ -197,7 +197,7 @@ class Performer:
             self.child = None
             self._remember_child(None)
         outside = told_to_stop or ended.returncode in _FROM_OUTSIDE
-        self._post(e.Exited(incarnation, reason, outside))
+        self._post(e.Exited(incarnation, reason, outside=outside))
 
     async def _reload(self, number: int, state: State) -> bool:
         child, generation, old = self.child, self.generations[number], self.look.generation

@@ -51,8 +51,8 @@ class Exited:
 
     incarnation: int
     reason: str = ""
-    unstarted: bool = False  # there never was a process
     outside: bool = False  # not by a fault of its own: somebody's signal, or it could not be started at all
+    unstarted: bool = False  # there never was a process
 
 
 @dataclass(frozen=True, slots=True)

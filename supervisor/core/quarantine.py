@@ -44,9 +44,11 @@ def sentence(
     pointed_at = sorted(set(changed) & set(named))
     if pointed_at:
         return Sentence(guilty=tuple(pointed_at))
-    if len(changed) == 1 and (set(changed) <= set(paroled) or not doubtful):
-        return Sentence(guilty=tuple(changed))
-    return Sentence(suspects=tuple(sorted(changed)))
+    failed_before = set(changed) & set(paroled)
+    suspects = tuple(sorted(failed_before or changed))
+    if len(suspects) == 1 and (failed_before or not doubtful):
+        return Sentence(guilty=suspects)
+    return Sentence(suspects=suspects)
 
 
 def convicted(before: Conviction | None, key: str, reason: str, line: int | None, now: float) -> Conviction:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from supervisor.model import Finding, Severity
@@ -13,6 +14,9 @@ _SAYS_IT_ALL = {
     "duplicate-service": frozenset(("duplicate-key",)),
 }
 """Rule → rules that say of the same line what follows from it."""
+_MEANT = re.compile(r"did you mean '(?P<key>[^']+)'\?")
+_MATCH = frozenset(("match", "match_regex"))
+_MISSING = frozenset(("output-without-match", "filter-without-match", "missing-property"))
 
 
 def each_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -33,8 +37,28 @@ def each_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         doubts = [finding for finding in together if finding.severity is Severity.WARNING]
         if len(refused) == len(doubts) == 1 and len(together) == 2:
             instead |= {doubts[0]: None, refused[0]: _explained(refused[0], doubts[0])}
+    instead |= dict.fromkeys(_missed(tuple(unique)))
     told = (instead.get(finding, finding) for finding in unique)
     return tuple(finding for finding in told if finding is not None)
+
+
+def _missed(findings: Sequence[Finding]) -> Iterable[Finding]:
+    """What a section is said to miss, though its author has written it and mistyped the key.
+
+    A section ends where another one is said to miss something; that is all that findings tell of it.
+    """
+    missing = [each for each in findings if each.rule in _MISSING and each.line is not None]
+    for mistyped in findings:
+        meant = _MEANT.search(mistyped.hint) if mistyped.rule == "unknown-property" else None
+        if meant is None or mistyped.line is None:
+            continue
+        above = [each for each in missing if each.snippet == mistyped.snippet and (each.line or 0) <= mistyped.line]
+        start = max((each.line or 0 for each in above), default=0)
+        yield from (each for each in above if each.line == start and _is_missing(each, meant["key"]))
+
+
+def _is_missing(finding: Finding, key: str) -> bool:
+    return key in _MATCH if finding.rule.endswith("-without-match") else f"'{key}'" in finding.message
 
 
 def _explained(refused: Finding, doubt: Finding) -> Finding:

@@ -33,7 +33,9 @@ def by_cause(judged: Judged, frame: Frame) -> Judged:
     whole = assembled_or_explained(replace(judged.snapshot, snippets=readable), frame, None)
     if whole.parts is None:
         return judged
-    wrong_in_itself = frozenset(map(_identity, whole.findings))
+    unseen = any(finding.rule == "bad-parsers-file" for finding in whole.findings)
+    itself = (finding for finding in whole.findings if not (unseen and finding.rule == "unknown-parser"))
+    wrong_in_itself = frozenset(map(_identity, itself))  # in a file that nobody can read any parser may stand
     unread = [one.path for one in admitted if one not in readable]
     return replace(judged, findings=tuple(_at_its_cause(judged.findings, wrong_in_itself, unread)))
 

@@ -42,6 +42,11 @@ def test_several_of_whom_nobody_is_named_are_suspects() -> None:
     assert sentence({"b", "a"}, {"z"}) == Sentence(suspects=("a", "b"))
 
 
+def test_who_failed_before_is_suspected_before_anybody_else() -> None:
+    assert sentence({"a", "b"}, set(), paroled={"b"}) == Sentence(guilty=("b",))
+    assert sentence({"a", "b", "c"}, set(), paroled={"b", "c"}) == Sentence(suspects=("b", "c"))
+
+
 def test_the_first_fix_is_tried_at_once_and_whoever_fails_again_waits_longer_each_time() -> None:
     found: Conviction | None = None
     holds = []

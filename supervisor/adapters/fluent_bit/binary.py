@@ -33,6 +33,7 @@ _OUTPUT_LIMIT = 256 * 1024  # bytes of a dry-run's output
 _SCHEMA_LIMIT = 16 * 1024 * 1024  # bytes of a schema; 5.1.1 prints 0.7 MB
 
 _VERSION = re.compile(r"^Fluent Bit v(\d+)\.(\d+)(\S*)", re.MULTILINE)
+_TOLD_TO_STOP = re.compile(r"caught signal \(SIG(?:TERM|INT|QUIT)\)")
 _FIRST_WITH_RELOAD = (2, 1)
 _BAD_PROPERTY = ("-D", "-i", "dummy", "-p", "a_property_that_no_plugin_has=1", "-o", "null")
 
@@ -305,7 +306,7 @@ class FluentBit:
 
     def was_told_to_stop(self, child: Child) -> bool:
         """Whether it left because of a signal that somebody sent: it says so, and ends with status 0 (5.1.1)."""
-        return "caught signal (SIG" in child.stderr_since(0)
+        return _TOLD_TO_STOP.search(child.stderr_since(0)) is not None
 
     def began_anew(self, child: Child, mark: int) -> bool:
         """Whether it came as far as loading the new config, since stderr stood at `mark` and it was told to reload."""

@@ -28,7 +28,6 @@ _ALLOWED = " The following properties are allowed: "
 _ECHO = re.compile(  # says only that an earlier line was an error
     r"yaml error$|configuration file contains errors, aborting|\[reload\] check properties"
     r"|Error binding socket$|\[reload\] reloaded config .*is invalid|failed to load '\w+' processors$"
-    r"|Failed pre_run callback"
 )
 _PLACES = (  # pattern, number of its first column
     (re.compile(r'YAML error found in file "([^"]+)", line (\d+), column (\d+)'), 0),

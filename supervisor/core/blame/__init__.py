@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from supervisor.config.lint import did_you_mean
+from supervisor.core.blame.files import with_sources
+from supervisor.core.blame.lines import line_within
 from supervisor.core.blame.spots import Spot, at_or_above, spots_of
-from supervisor.core.blame.words import UNKNOWN_PROPERTY, fitting, line_within
+from supervisor.core.blame.words import ECHO, UNKNOWN_PROPERTY, fitting
 from supervisor.model import Candidate, Finding, RenderedFile
 
 __all__ = ["attributed", "named_snippets", "traced"]
@@ -51,7 +53,8 @@ def traced(findings: Iterable[Finding], candidate: Candidate, arguments: Sequenc
             causes[0].add(finding, fits)
         else:
             causes.insert(0, _Cause([finding], fits, finding.message if fits else ""))
-    return tuple(dict.fromkeys(_told(cause, candidate) for cause in causes))
+    telling = [cause for cause in causes if not ECHO.match(cause.lines[0].message)] or causes
+    return tuple(dict.fromkeys(_told(cause, candidate) for cause in telling))
 
 
 def named_snippets(findings: Iterable[Finding], candidate: Candidate, arguments: Sequence[str] = ()) -> frozenset[str]:
@@ -89,12 +92,16 @@ def _told(cause: _Cause, candidate: Candidate) -> Finding:
     if cause.lines[0].snippet:
         return cause.lines[0]
     finding = _with_meant(cause.lines[0])
+    finding = replace(finding, message=with_sources(finding.message, candidate.copies))
     if (spot := cause.spot()) is not None:
-        origin = spot.origin(line_within(spot, [line.message for line in cause.lines]))
+        line = line_within(spot, [said.message for said in cause.lines])
+        origin = spot.origin(line)
         if origin is not None:
             message = finding.message
-            if cause.naming not in ("", cause.lines[0].message):  # the first words say what, these say where
-                message = f"{message}; {cause.naming}"
+            if spot.inside:
+                message = f"{message} ({spot.inside}, line {line})"
+            if cause.naming not in ("", cause.lines[0].message) and not ECHO.match(cause.naming):
+                message = f"{message}; {cause.naming}"  # the first words say what, these say where
             return replace(finding, message=message, snippet=origin.snippet, path="", line=origin.line, column=None)
     return _by_file(finding, candidate)
 

@@ -8,10 +8,13 @@ counts (each tried on 5.1.1):
 - for a processor that is a filter the filters that were read before: those of the command line for one of an input,
   all of them for one of an output; so two units and a filter may have one name;
 - for other processors nothing: always 0.
+
+A parser has the name that it is given. One in a file of its own stands, for us, where that file is named.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +24,8 @@ from supervisor.model import Candidate, Entry, Group, Kind, Node, Origin, Render
 from supervisor.model import Sequence as Listing
 
 _OPTIONS = {Kind.INPUT: ("-i", "--input"), Kind.FILTER: ("-F", "--filter"), Kind.OUTPUT: ("-o", "--output")}
+_PARSERS = frozenset((Kind.PARSER, Kind.MULTILINE_PARSER))
+_FILE_OF_PARSERS = re.compile(r"^ *parsers_file: .*/(?P<name>files/[^/\"']+)[\"']?$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,23 +36,32 @@ class Spot:
     plugin: str
     names: frozenset[str]  # what Fluent Bit may call it
     entries: tuple[Entry, ...]
-    line: int  # in the emitted file
+    line: int  # in the emitted file, or in `inside`
     file: RenderedFile
     section: int  # equal for a section and its units
     unit: bool = False
+    inside: str = ""  # path of the parsers file that it stands in
+    named_at: int = 0  # the emitted line that names that file
 
     def origin(self, line: int) -> Origin | None:
         """Who says that line. In what all share, only who says that very line."""
-        if self.kind in (Kind.SERVICE, Kind.ENV):
-            return self.file.origins[line - 1] if 0 < line <= len(self.file.origins) else None
+        if self.inside or self.kind in (Kind.SERVICE, Kind.ENV):
+            said_at = self.named_at or line
+            return self.file.origins[said_at - 1] if 0 < said_at <= len(self.file.origins) else None
         return at_or_above(self.file, line)
 
     def texts(self) -> Iterator[tuple[str, Scalar]]:
-        """Every key with each text that it is given; processors apart."""
+        """Every key with each text that it is given; processors and conditions apart."""
         for entry in self.entries:
             if lower(entry.key) not in ("processors", "condition"):
                 for scalar in _scalars(entry.value):
                     yield lower(entry.key), scalar
+
+    def conditions(self) -> Iterator[tuple[str, Scalar]]:
+        """The same of the condition under which a unit works."""
+        for entry in self.entries:
+            if lower(entry.key) == "condition":
+                yield from _keyed(entry.value)
 
 
 def spots_of(candidate: Candidate, arguments: Sequence[str] = ()) -> tuple[Spot, ...]:
@@ -60,13 +74,15 @@ def spots_of(candidate: Candidate, arguments: Sequence[str] = ()) -> tuple[Spot,
     spots: list[Spot] = []
     for number, (file, section) in enumerate(sections):
         names = set[str]()
-        plugin = _text(section.entries, "name")
+        plugin = lower(_text(section.entries, "name"))
         if section.kind in counts:
             names = {f"{plugin}.{counts[section.kind]}", _text(section.entries, "alias")} - {""}
             counts[section.kind] += 1
+        elif section.kind in _PARSERS:
+            names = {_text(section.entries, "name")} - {""}
         spots.append(Spot(section.kind, plugin, frozenset(names), section.entries, section.line, file, number))
         spots += _units(file, section, number, before.get(section.kind, 0))
-    return tuple(spots)
+    return (*spots, *_in_parsers_files(candidate, len(sections)))
 
 
 def at_or_above(file: RenderedFile, line: int | None) -> Origin | None:
@@ -83,8 +99,31 @@ def _is_option(argument: str, names: tuple[str, str]) -> bool:
 
 
 def _sections(file: RenderedFile) -> tuple[Section, ...]:
-    document = parse(file.text.encode("utf-8", "surrogateescape"), file.name).document
+    return _parsed(file.text.encode("utf-8", "surrogateescape"), file.name)
+
+
+def _parsed(content: bytes, name: str) -> tuple[Section, ...]:
+    document = parse(content, name).document
     return document.sections if document is not None else ()
+
+
+def _in_parsers_files(candidate: Candidate, number: int) -> Iterator[Spot]:
+    """The parsers of each file that we copied, once for everybody who names it. `number`: the first section's."""
+    copies = {copy.name: copy for copy in candidate.copies}
+    for file in candidate.files:
+        for line, text in enumerate(file.text.splitlines(), 1):
+            found = _FILE_OF_PARSERS.match(text)
+            copy = copies.get(found["name"]) if found else None
+            for section in _parsed(copy.content, copy.source) if copy is not None else ():
+                name = _text(section.entries, "name")
+                if copy is not None and section.kind in _PARSERS and name:
+                    names, entries = frozenset((name,)), section.entries
+                    yield Spot(
+                        *(section.kind, "", names, entries, section.line, file, number),
+                        inside=copy.source,
+                        named_at=line,
+                    )
+                    number += 1
 
 
 def _units(file: RenderedFile, section: Section, number: int, filters: int) -> Iterator[Spot]:
@@ -94,7 +133,7 @@ def _units(file: RenderedFile, section: Section, number: int, filters: int) -> I
         for signal in entry.value.entries:
             for unit in signal.value.items if isinstance(signal.value, Listing) else ():
                 if isinstance(unit, Group):
-                    plugin = _text(unit.entries, "name")
+                    plugin = lower(_text(unit.entries, "name"))
                     names = {f"{plugin}.{filters}", f"{plugin}.0", _text(unit.entries, "alias")} - {""}
                     line = unit.entries[0].line if unit.entries else unit.line
                     yield Spot(Kind.FILTER, plugin, frozenset(names), unit.entries, line, file, number, unit=True)
@@ -103,7 +142,7 @@ def _units(file: RenderedFile, section: Section, number: int, filters: int) -> I
 def _text(entries: tuple[Entry, ...], key: str) -> str:
     for entry in entries:
         if lower(entry.key) == key and isinstance(entry.value, Scalar):
-            return lower(entry.value.text) if key == "name" else entry.value.text
+            return entry.value.text
     return ""
 
 
@@ -117,3 +156,18 @@ def _scalars(node: Node) -> Iterator[Scalar]:
         case Group(entries=entries):
             for entry in entries:
                 yield from _scalars(entry.value)
+
+
+def _keyed(node: Node) -> Iterator[tuple[str, Scalar]]:
+    match node:
+        case Group(entries=entries):
+            for entry in entries:
+                if isinstance(entry.value, Scalar):
+                    yield lower(entry.key), entry.value
+                else:
+                    yield from _keyed(entry.value)
+        case Listing(items=items):
+            for item in items:
+                yield from _keyed(item)
+        case Scalar():
+            yield "", node

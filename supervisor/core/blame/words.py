@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from supervisor.config.names import lower
 from supervisor.config.ports import listener
+from supervisor.core.blame.files import is_named
 from supervisor.core.blame.spots import Spot
 from supervisor.model import Kind, Section
 
@@ -20,7 +21,12 @@ _NAMED = re.compile(r"\[(?P<kind>input|filter|output|custom):(?P<plugin>[^:\]]+)
 _NATIVE = re.compile(r"\[processor:(?P<plugin>[^:\]]+):[^\]]+\]|failed initialize processor (?P<named>\S+)\.0$")
 _UNIT = re.compile(
     r"\[processor\] (?:error initializing unit (?:filter|native processor) (?P<plugin>\S+)"
-    r"|initialization of processor unit '(?P<named>[^']*)' failed)"
+    r"|(?:initialization of processor unit|error creating processor) '(?P<named>[^']*)')"
+)
+CONDITION = re.compile(
+    r"^\[processor\] (?:(?:error creating )?condition |invalid (?:condition|rule) operator '(?P<text>[^']*)'"
+    r"|rule missing |each rule must |array values |'in' and 'not_in' |unsupported value type |error adding rule "
+    r"|failed to set condition for processor '(?P<plugin>[^']*)')"
 )
 _INSTANCES = (
     re.compile(r"^\[(?P<kind>input|output) (?P<name>[^\]]+)\] "),
@@ -40,13 +46,17 @@ _DELIVERY = re.compile(r"input=\S+ > output=(?P<name>\S+)")
 _OF_PLUGIN = re.compile(r"^\[output\] failed to initialize '(?P<plugin>[^']+)' plugin")
 _UNKNOWN_PLUGIN = re.compile(r"section '(?P<plugin>[^']*)' tried to instance a plugin name that doesn't exist")
 UNKNOWN_PROPERTY = re.compile(r"(?P<plugin>[A-Za-z0-9_-]+): unknown configuration property '(?P<key>[^']*)'")
-_BAD_PROPERTY = re.compile(
+BAD_PROPERTY = re.compile(
     r"could not configure property '(?P<key>[^']*)' on \w+ plugin with section name '(?P<plugin>[^']*)'"
 )
-_BOOLEAN = re.compile(r"invalid value for boolean property '(?P<key>[^'=]+)=(?P<value>.*)'")
-_PARTS = re.compile(r"\[config map\] property '(?P<key>[^']+)' expects \d+ values")
+BOOLEAN = re.compile(r"invalid value for boolean property '(?P<key>[^'=]+)=(?P<value>.*)'")
+PARTS = re.compile(r"\[config map\] property '(?P<key>[^']+)' expects \d+ values")
 _MULTILINE = re.compile(r"\[multiline\] parser '(?P<value>[^']*)' not registered")
 _TASK = re.compile(r"\[sp\] invalid query on task '(?P<name>[^']*)'")
+_PARSER = re.compile(  # what a parser says of a record that it reads is no fault of its own
+    r"^\[(?P<multiline>multiline )?parser: ?(?P<name>.+?)\] (?!invalid time format)", re.IGNORECASE
+)
+_TYPE = re.compile(r"^\[multiline_parser\] invalid type '(?P<value>[^']*)'")
 _BIND = re.compile(r"(?:bind address|can't bind to|failed to bind to|server on) \S+:(?P<port>\d+)")
 _SPEAKERS = {
     "luajit": (Kind.FILTER, "lua"),
@@ -55,11 +65,9 @@ _SPEAKERS = {
     "serial": (Kind.INPUT, "serial"),
 }
 _SPEAKER = re.compile(r"^\[(?P<who>\w+)\] ")
-_BRACKET = re.compile(r"^\[[^\]]*\] ")
 _PLACE = re.compile(r"(?<![\w./])/[^\s,'\"]+")
-_QUOTED = re.compile(r"'(?P<text>[^']+)'|function (?P<name>\S+) is not found")
-_WORD = re.compile(r"(?P<name>)(?P<text>[\w./$-]{3,})")
-_NAMES = frozenset({"name", "alias", "tag", "match"})  # of other things than the fault
+ECHO = re.compile(r"^Failed pre_run callback on filter ")
+"""Says where, and never what: the line before it does."""
 
 
 def fitting(message: str, spots: Sequence[Spot]) -> frozenset[Spot]:
@@ -71,34 +79,6 @@ def fitting(message: str, spots: Sequence[Spot]) -> frozenset[Spot]:
         if (found := rule(message, spots)) is not None:
             return frozenset(found)
     return frozenset()
-
-
-def line_within(spot: Spot, messages: Sequence[str]) -> int:
-    """The emitted line of the one property that the messages quote, or else name, and that of the spot if they do not.
-
-    First what stands in quotes: as a value, as a key, as part of a value. Then single words likewise.
-    """
-    said = [(key, scalar) for key, scalar in spot.texts() if key not in _NAMES]
-    for find in (_QUOTED, _WORD):
-        for message in messages:
-            told = [found["text"] or found["name"] for found in find.finditer(_BRACKET.sub("", message))]
-            for fits in (_is_said, _is_key, _is_part):
-                lines = {scalar.line for key, scalar in said if any(fits(text, key, scalar.text) for text in told)}
-                if len(lines) == 1:
-                    return lines.pop()
-    return spot.line
-
-
-def _is_said(text: str, key: str, value: str) -> bool:
-    return text in (value, f"{key}={value}")
-
-
-def _is_key(text: str, key: str, value: str) -> bool:
-    return lower(text) == key
-
-
-def _is_part(text: str, key: str, value: str) -> bool:
-    return text in value.split() if text.isalnum() else text in value  # `(` is part of a pattern, `is` of any text
 
 
 # --- one rule for each way of speaking: None when it does not apply ----------------------------------------------
@@ -150,7 +130,7 @@ def _by_storage(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
 
 
 def _by_property(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
-    patterns = (_UNKNOWN_PLUGIN, UNKNOWN_PROPERTY, _BAD_PROPERTY)
+    patterns = (_UNKNOWN_PLUGIN, UNKNOWN_PROPERTY, BAD_PROPERTY)
     found = next((match for pattern in patterns if (match := pattern.search(message))), None)
     if found is None:
         return None
@@ -163,10 +143,10 @@ def _by_property(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
 
 
 def _by_value(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
-    if found := _BOOLEAN.search(message):
+    if found := BOOLEAN.search(message):
         wanted = (lower(found["key"]), found["value"])
         return [spot for spot in spots if any((key, scalar.text) == wanted for key, scalar in spot.texts())]
-    if found := _PARTS.search(message):
+    if found := PARTS.search(message):
         return [spot for spot in spots if any(key == lower(found["key"]) for key, _ in spot.texts())]
     if found := _MULTILINE.search(message):
         value = found["value"]
@@ -178,6 +158,33 @@ def _by_value(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
     if found := _BIND.search(message):
         return [spot for spot in spots if _binds(spot, int(found["port"]))]
     return None
+
+
+def _by_condition(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
+    found = CONDITION.search(message)
+    if found is None:
+        return None
+    plugin, text = found["plugin"], found["text"]
+    return [
+        spot
+        for spot in spots
+        if (plugin is None or spot.plugin == lower(plugin))
+        and any(text is None or scalar.text == text for _, scalar in spot.conditions())
+    ]
+
+
+def _by_parser(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
+    if found := _PARSER.search(message):
+        return _called(spots, Kind.MULTILINE_PARSER if found["multiline"] else Kind.PARSER, found["name"])
+    if found := _TYPE.search(message):
+        value = found["value"]
+        return [spot for spot in spots if spot.kind is Kind.MULTILINE_PARSER and _says(spot, "type", value)]
+    return None
+
+
+def _by_copy(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
+    """A file that we copied, by whoever refers to it."""
+    return [spot for spot in spots if any(is_named(message, scalar.text) for _, scalar in spot.texts())] or None
 
 
 def _by_plugin(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
@@ -198,7 +205,7 @@ def _by_place(message: str, spots: Sequence[Spot]) -> list[Spot] | None:
 
 _RULES: tuple[_Rule, ...] = (
     *(_by_delivery, _by_property, _by_storage, _by_processors, _by_plugin_and_name, _by_native, _by_instance),
-    *(_by_value, _by_plugin, _by_place),
+    *(_by_condition, _by_parser, _by_value, _by_copy, _by_plugin, _by_place),
 )
 
 

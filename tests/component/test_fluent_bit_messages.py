@@ -74,6 +74,13 @@ def test_lines_that_only_repeat_that_there_was_an_error_are_left_out() -> None:
     assert finding.hint == "allowed: a, and b."
 
 
+def test_the_line_that_names_the_instance_is_kept_behind_the_one_that_says_what_is_wrong() -> None:
+    lines = ("[luajit] error loading buffer: unexpected symbol near '<eof>'", "Failed pre_run callback on filter lua.7")
+    said = "".join(f"{STAMP}[error] {line}\n" for line in (*lines, "[reload] check properties for filters is failed"))
+
+    assert tuple(finding.message for finding in messages.findings(said, {})) == lines
+
+
 @pytest.mark.parametrize(
     ("words", "place"),
     [

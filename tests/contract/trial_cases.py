@@ -48,7 +48,7 @@ GUILTY = {
     "a bad value in a processor": (processor("name: content_modifier\naction: nosuch"), 8, "unknown action 'nosuch'"),
     "a Lua syntax error in a processor": (
         processor("name: lua\ncall: f\ncode: function f("),
-        7,
+        9,
         "error loading buffer",
     ),
     "two words for one": (processor("name: labels\ninsert: a"), 8, "expects a key and a value"),
@@ -104,7 +104,7 @@ GUILTY = {
     ),
     "a Lua script that fails": (
         section("filters", "name: lua\nmatch: x\ncall: g\ncode: error('oh')"),
-        3,
+        6,
         "invalid lua content",
     ),
     "a bad pattern of rewrite_tag": (

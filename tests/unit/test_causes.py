@@ -52,3 +52,37 @@ def test_a_second_service_is_told_once() -> None:
     key = replace(service, rule="duplicate-key")
 
     assert each_once((key, service)) == (service,)
+
+
+def mistyped(line: int, key: str, snippet: str = "base/a.conf") -> Finding:
+    return Finding(Severity.ERROR, "unknown-property", "no such property", f"did you mean '{key}'?", snippet, "", line)
+
+
+def missing(line: int, rule: str = "output-without-match", key: str = "match") -> Finding:
+    return Finding(Severity.ERROR, rule, f"it has no '{key}'", "", "base/a.conf", "", line)
+
+
+def test_a_key_that_is_mistyped_is_not_told_to_be_missing_as_well() -> None:
+    for wrong, lacking in (
+        (mistyped(9, "match"), missing(7)),
+        (mistyped(9, "match_regex"), missing(7, "filter-without-match")),
+        (mistyped(7, "path"), missing(7, "missing-property", "path")),
+    ):
+        assert each_once((lacking, wrong)) == (wrong,)
+
+
+def test_what_another_key_or_another_section_misses_is_told() -> None:
+    for others in (
+        (mistyped(9, "host"), missing(7)),
+        (mistyped(9, "match"), missing(10)),
+        (mistyped(9, "match", "base/b.conf"), missing(7)),
+        (mistyped(9, "path"), missing(7), missing(7, "missing-property", "host")),
+        (mistyped(9, "match"), missing(3), missing(7, "missing-property", "host")),
+    ):
+        assert each_once(others) == others
+
+
+def test_only_the_section_with_the_mistyped_key_is_relieved() -> None:
+    wrong = mistyped(14, "match")
+
+    assert each_once((missing(7), missing(12), wrong)) == (missing(7), wrong)

@@ -14,6 +14,7 @@ from supervisor.model import Scalar
 _BRACKET = re.compile(r"^\[[^\]]*\] ")
 _QUOTED = re.compile(r"'(?P<text>[^']+)'|function (?P<name>\S+) is not found")
 _WORD = re.compile(r"(?P<name>)(?P<text>[\w./$-]{3,})")
+_CODE = re.compile(r'\[string "fluentbit\.lua"\]:')  # what Lua calls a text that stands in the config
 _NAMES = frozenset({"name", "alias", "tag", "match"})  # of other things than the fault
 _LONG = 8  # characters that nobody says by chance
 _SHOWN = 200  # of a long text; the end of a long message is cut off
@@ -22,7 +23,7 @@ _SHOWN = 200  # of a long text; the end of a long message is cut off
 def line_within(spot: Spot, messages: Sequence[str]) -> int:
     """The emitted line of the one property that the messages quote, or else name, and that of the spot if they do not.
 
-    First a property that is named as such, then a value word for word. Then what stands in quotes: as a value, as a
+    First a property that is meant for sure, then a value word for word. Then what stands in quotes: as a value, as a
     key, as part of a value. Then single words likewise.
     """
     of_condition = any(map(CONDITION.search, messages))
@@ -44,7 +45,8 @@ def line_within(spot: Spot, messages: Sequence[str]) -> int:
 def _lines_of_key(message: str, spot: Spot, said: Sequence[tuple[str, Scalar]]) -> set[int]:
     patterns = (UNKNOWN_PROPERTY, BAD_PROPERTY, BOOLEAN, PARTS)
     found = next((match for pattern in patterns if (match := pattern.search(message))), None)
-    return {entry.line for entry in spot.entries if found is not None and lower(entry.key) == lower(found["key"])}
+    key = "code" if _CODE.search(message) else lower(found["key"]) if found is not None else ""
+    return {entry.line for entry in spot.entries if lower(entry.key) == key}
 
 
 def _lines_of_whole(message: str, spot: Spot, said: Sequence[tuple[str, Scalar]]) -> set[int]:
@@ -56,7 +58,9 @@ def _lines_of_whole(message: str, spot: Spot, said: Sequence[tuple[str, Scalar]]
 
 def _is_whole(message: str, value: str) -> bool:
     text = value.partition("\n")[0]  # of a log message we see one line
-    return (len(text) >= _LONG and text[:_SHOWN] in message) or (len(text) > 2 and message.endswith(f" {text}"))
+    if len(text) >= _LONG and text[:_SHOWN] in message:
+        return True
+    return (len(text) > 2 or not text.isalnum()) and bool(text) and message.endswith(f" {text}")
 
 
 def _is_said(text: str, key: str, value: str) -> bool:

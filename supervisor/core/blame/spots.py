@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supervisor.config.names import lower
 from supervisor.config.parse import parse
@@ -110,20 +110,17 @@ def _parsed(content: bytes, name: str) -> tuple[Section, ...]:
 def _in_parsers_files(candidate: Candidate, number: int) -> Iterator[Spot]:
     """The parsers of each file that we copied, once for everybody who names it. `number`: the first section's."""
     copies = {copy.name: copy for copy in candidate.copies}
-    for file in candidate.files:
-        for line, text in enumerate(file.text.splitlines(), 1):
-            found = _FILE_OF_PARSERS.match(text)
-            copy = copies.get(found["name"]) if found else None
-            for section in _parsed(copy.content, copy.source) if copy is not None else ():
-                name = _text(section.entries, "name")
-                if copy is not None and section.kind in _PARSERS and name:
-                    names, entries = frozenset((name,)), section.entries
-                    yield Spot(
-                        *(section.kind, "", names, entries, section.line, file, number),
-                        inside=copy.source,
-                        named_at=line,
-                    )
-                    number += 1
+    main = candidate.files[0]  # it alone has a service section
+    for line, text in enumerate(main.text.split("\n"), 1):
+        found = _FILE_OF_PARSERS.match(text)
+        if found is None or (copy := copies.get(found["name"])) is None:
+            continue
+        for section in _parsed(copy.content, copy.source):
+            names = frozenset((_text(section.entries, "name"),)) - {""}
+            if section.kind in _PARSERS:
+                spot = Spot(section.kind, "", names, section.entries, section.line, main, number)
+                yield replace(spot, inside=copy.source, named_at=line)
+                number += 1
 
 
 def _units(file: RenderedFile, section: Section, number: int, filters: int) -> Iterator[Spot]:

@@ -33,7 +33,7 @@ from supervisor.core.events import Terminate
 from supervisor.desk import Desk
 from supervisor.model import Accepted, StoreError
 from supervisor.places import find_places, make_frame, monitoring_port
-from supervisor.prepare import Judgement, Testing
+from supervisor.prepare import Examiner, Judgement
 from supervisor.settings import Settings
 
 EXIT_BUG = 70
@@ -256,7 +256,7 @@ class Supervisor:
             timeout=self._settings.validate.timeout,
             secrets=self._secrets,
         )
-        testing = Testing(
+        examiner = Examiner(
             frame=self._frame,
             fluent_bit=fluent_bit,
             scratch=os.path.join(self._places.run, "candidate"),
@@ -264,7 +264,7 @@ class Supervisor:
             held_ports=lambda: self._controller.held_ports() if self._controller is not None else frozenset(),
             heard=self._metrics.validated,
         )
-        return Judgement(testing)
+        return Judgement(examiner)
 
     def _secrets(self) -> Mapping[str, str]:
         return values_in(os.path.join(self._settings.secrets_directory, "platform"))

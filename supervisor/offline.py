@@ -27,7 +27,7 @@ from supervisor.model import (
     Trust,
 )
 from supervisor.places import make_frame
-from supervisor.prepare import Judged, Judgement, Testing, errors, in_order, with_paths
+from supervisor.prepare import Examiner, Judged, Judgement, errors, in_order, with_paths
 from supervisor.prepare.consequences import by_cause
 from supervisor.settings import Settings
 
@@ -112,14 +112,14 @@ async def judge_offline(
             timeout=settings.validate.timeout,
             secrets=secrets,
         )
-        testing = Testing(
+        examiner = Examiner(
             frame=frame,
             fluent_bit=fluent_bit if dry_run else None,
             scratch=os.path.join(scratch, "candidate"),
             trial=rehearsing if dry_run and settings.validate.trial else None,
             looks=False,
         )
-        judged = await Judgement(testing).judge(snapshot)
+        judged = await Judgement(examiner).judge(snapshot)
         told = _told(await asyncio.to_thread(by_cause, judged, frame), dry_run, shown)
         await fluent_bit.close()
         return told

@@ -13,8 +13,8 @@ from supervisor.config.parse import parse
 from supervisor.core.policy import refuse_tenants
 from supervisor.core.service import Frame
 from supervisor.model import Finding, Severity
+from supervisor.prepare.examining import assembled_or_explained
 from supervisor.prepare.judgement import Judged
-from supervisor.prepare.testing import assembled_or_explained
 
 _NEEDS_OTHERS = frozenset(  # rules about what may stand in another file
     ("unknown-parser", "unknown-route-output", "unreachable-match", "undelivered-input", "no-output", "unset-variable")

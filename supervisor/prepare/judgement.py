@@ -1,6 +1,6 @@
 """What can go live next, of everything that is new?
 
-Drives the search for the largest acceptable selection: each selection that it asks for is tested.
+Drives the search for the largest acceptable selection: each selection that it asks for is examined.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from supervisor.model import (
     Trust,
     Verdict,
 )
+from supervisor.prepare.examining import HANGS, Examined, Examiner, is_hang, our_fault
 from supervisor.prepare.findings import errors, in_order, told_of
-from supervisor.prepare.testing import HANGS, Tested, Testing, is_hang, our_fault
 
 HUNG_FOR = (
     600.0  # seconds for which a version that hung is not tried again: each trial of it lasts its whole time limit
@@ -55,7 +55,7 @@ class Judged:
     dropped: frozenset[str] = frozenset()  # accepted snippets that cannot stay
     changed: frozenset[str] = frozenset()  # snippets that go live, are new in their version, or gone
     versions: Mapping[str, Version] = field(default_factory=dict)  # of all that is in, by name
-    questions: int = 0  # selections that were tested
+    questions: int = 0  # selections that were examined
 
     @property
     def candidate(self) -> Candidate | None:
@@ -65,15 +65,15 @@ class Judged:
 class Judgement:
     """Judges snapshots."""
 
-    def __init__(self, testing: Testing, *, budget: int = BUDGET) -> None:
-        self._testing = testing
+    def __init__(self, examiner: Examiner, *, budget: int = BUDGET) -> None:
+        self._examiner = examiner
         self._budget = budget
         self._hung: dict[str, tuple[str, float, Finding]] = {}  # snippet → its version, when it hung, what is told
         self._unfinished: tuple[str, Mapping[str, Failed]] = "", {}  # digest of the newest; refused so far
 
     def versions(self, newest: Snapshot, accepted: Snapshot | None) -> Versions:
         """What there is to choose from; takes a moment for thousands of snippets."""
-        return compare(newest, accepted, self._testing.frame.cwd)
+        return compare(newest, accepted, self._examiner.frame.cwd)
 
     async def judge(
         self,
@@ -97,14 +97,14 @@ class Judgement:
                 waiting = await self._search(replace(versions, held=held), proven, withheld, veto)
                 return _with_removals_waiting(waiting, held, vetoed)
             return judged
-        except Exception:  # outside of what was tested, so that nobody can be left out for it
+        except Exception:  # outside of what was examined, so that nobody can be left out for it
             failed = our_fault(newest)
             return Judged(newest, newest, failed, Rejected(failed.findings), in_order(failed.findings))
 
     async def _search(
         self, versions: Versions, proven: str, withheld: Mapping[str, Finding] | None, veto: Veto | None
     ) -> Judged:
-        round_ = _Round(self._testing, versions, proven, veto)
+        round_ = _Round(self._examiner, versions, proven, veto)
         changed = {name: versions.new[name] for name in versions.changed}
         withheld = {name: f for name, f in {**self._still_hung(changed), **(withheld or {})}.items() if name in changed}
         changes = _in_precedence(versions, [name for name in versions.changed if name not in withheld])
@@ -153,12 +153,12 @@ def _in_precedence(versions: Versions, names: Sequence[str]) -> list[str]:
 
 
 class _Round:
-    """One search, and what was tested in it."""
+    """One search, and what was examined in it."""
 
-    def __init__(self, testing: Testing, versions: Versions, proven: str, veto: Veto | None) -> None:
-        self._testing, self._versions, self._proven, self._veto = testing, versions, proven, veto
-        self._latest: tuple[Picks, Snapshot, Tested] | None = None  # the latest that passed
-        self._failed: tuple[Snapshot, Tested] | None = None
+    def __init__(self, examiner: Examiner, versions: Versions, proven: str, veto: Veto | None) -> None:
+        self._examiner, self._versions, self._proven, self._veto = examiner, versions, proven, veto
+        self._latest: tuple[Picks, Snapshot, Examined] | None = None  # the latest that passed
+        self._failed: tuple[Snapshot, Examined] | None = None
         self._trace = ""  # of the first fault of our own, whoever is left out for it
         self.questions = 0
 
@@ -166,19 +166,19 @@ class _Round:
         self.questions += 1
         snapshot = await asyncio.to_thread(selected, self._versions, picks)
         newcomers = frozenset(name for name, pick in picks.items() if pick is Pick.NEW)
-        tested = await self._testing.test(snapshot, newcomers, proven=self._proven)
-        self._trace = self._trace or tested.assembled.trace
-        if isinstance(tested.verdict, Inconclusive) and not tested.verdict.crashed:
-            self._failed = snapshot, tested
-            return tested.verdict
-        findings = tested.findings
-        vetoed = self._veto(tested.assembled) if self._veto is not None else None
+        examined = await self._examiner.examine(snapshot, newcomers, proven=self._proven)
+        self._trace = self._trace or examined.assembled.trace
+        if isinstance(examined.verdict, Inconclusive) and not examined.verdict.crashed:
+            self._failed = snapshot, examined
+            return examined.verdict
+        findings = examined.findings
+        vetoed = self._veto(examined.assembled) if self._veto is not None else None
         if vetoed is not None:
             findings += (vetoed,)
-        if isinstance(tested.verdict, Rejected) or vetoed is not None:
-            self._failed = snapshot, Tested(tested.assembled, Rejected(findings), findings)
+        if isinstance(examined.verdict, Rejected) or vetoed is not None:
+            self._failed = snapshot, Examined(examined.assembled, Rejected(findings), findings)
             return _failed(findings)
-        self._latest = dict(picks), snapshot, tested
+        self._latest = dict(picks), snapshot, examined
         return Passed()
 
     async def judged(self, admission: Admission, withheld: Mapping[str, Finding]) -> Judged:
@@ -186,24 +186,24 @@ class _Round:
             await self.ask(admission.picks)
         if self._latest is None or self._latest[0] != admission.picks:
             return self._nothing_passes(admission, withheld)
-        _, snapshot, tested = self._latest
-        findings = (*tested.findings, *told_of(admission, self._versions.newest, withheld))
-        verdict = tested.verdict
+        _, snapshot, examined = self._latest
+        findings = (*examined.findings, *told_of(admission, self._versions.newest, withheld))
+        verdict = examined.verdict
         if isinstance(verdict, Inconclusive):
             message = f"{verdict.reason} twice, so it says nothing about this config: probation decides"
             findings += (Finding(Severity.WARNING, "dry-run-crashed", message),)
             verdict = Accepted()
-        return self._told(admission, withheld, snapshot, tested.assembled, verdict, findings)
+        return self._told(admission, withheld, snapshot, examined.assembled, verdict, findings)
 
     def _nothing_passes(self, admission: Admission, withheld: Mapping[str, Finding]) -> Judged:
         """Not even without all that could be left out: a removal that must not be, or settings and command line."""
         assert self._failed is not None
-        snapshot, tested = self._failed
+        snapshot, examined = self._failed
         said = told_of(admission, self._versions.newest, withheld)
-        others = tested.findings
+        others = examined.findings
         if errors(said):  # that the rest has no output is what comes of it, and not to be helped by --allow-empty
             others = tuple(finding for finding in others if finding.rule != WITHOUT_OUTPUT)
-        return self._told(admission, withheld, snapshot, tested.assembled, tested.verdict, (*others, *said))
+        return self._told(admission, withheld, snapshot, examined.assembled, examined.verdict, (*others, *said))
 
     def _told(
         self,
@@ -238,8 +238,8 @@ class _Round:
 
     def unanswered(self, verdict: Inconclusive) -> Judged:
         assert self._failed is not None
-        snapshot, tested = self._failed
-        return Judged(self._versions.newest, snapshot, tested.assembled, verdict, in_order(tested.findings))
+        snapshot, examined = self._failed
+        return Judged(self._versions.newest, snapshot, examined.assembled, verdict, in_order(examined.findings))
 
 
 def _of_veto(judged: Judged) -> Finding | None:

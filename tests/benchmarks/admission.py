@@ -33,7 +33,7 @@ from supervisor.adapters.trial import Trial
 from supervisor.config.schema import read_schema
 from supervisor.core.service import Frame
 from supervisor.model import Snapshot, Snippet, Trust
-from supervisor.prepare import Judgement, Testing
+from supervisor.prepare import Examiner, Judgement
 
 BINARY = find_real_binary() or sys.exit("no real Fluent Bit found: nothing can be measured")
 SAMPLE = 20  # snippets that are tried alone
@@ -66,7 +66,7 @@ FAULTS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Bench:
-    testing: Testing
+    examiner: Examiner
     judgement: Judgement
 
 
@@ -95,10 +95,10 @@ def make_bench(directory: Path, processes: Processes) -> Bench:
         timeout=60.0,
     )
     frame = Frame(cwd, {"PATH": os.defpath}, http_port=18997, schema=read_schema(told))
-    testing = Testing(
+    examiner = Examiner(
         frame=frame, fluent_bit=fluent_bit, scratch=str(directory / "candidate"), trial=trial, looks=False
     )
-    return Bench(testing, Judgement(testing))
+    return Bench(examiner, Judgement(examiner))
 
 
 async def search(directory: Path, count: int, culprits: frozenset[int], fault: str) -> str:
@@ -121,8 +121,8 @@ async def search(directory: Path, count: int, culprits: frozenset[int], fault: s
         seconds = time.perf_counter() - began
         right = refused == {f"platform/{number:04}.yaml" for number in culprits}
         found = "all found" if right else f"WRONG: {sorted(refused)}"
-        testing = bench.testing
-        return f"{testing.dry_runs:9} {testing.trials:7} {questions:11} {rounds:7} {seconds:8.2f}   {found}"
+        examiner = bench.examiner
+        return f"{examiner.dry_runs:9} {examiner.trials:7} {questions:11} {rounds:7} {seconds:8.2f}   {found}"
     finally:
         await processes.stop_everything()
         processes.detach()
@@ -137,7 +137,7 @@ async def alone(directory: Path, count: int) -> float:
         tried = min(SAMPLE, count)
         began = time.perf_counter()
         for number in range(tried):
-            await bench.testing.test(snapshot({number: GOOD}, "alone"), None)
+            await bench.examiner.examine(snapshot({number: GOOD}, "alone"), None)
         return (time.perf_counter() - began) / tried * count
     finally:
         await processes.stop_everything()

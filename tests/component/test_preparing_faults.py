@@ -28,8 +28,8 @@ from supervisor.model import (
     Snippet,
     Trust,
 )
+from supervisor.prepare import examining
 from supervisor.prepare import judgement as judging
-from supervisor.prepare import testing
 
 PIPELINE = "pipeline:\n  inputs:\n    - name: dummy\n      tag: {0}\n  outputs:\n    - name: 'null'\n      match: {0}\n"
 CURSED = "cursed"
@@ -50,7 +50,7 @@ def judgement(directory: Path) -> prepare.Judgement:
     """Of the text alone: no binary is asked."""
     frame = Frame(str(directory), buffers=str(directory / "buffers"))
     return prepare.Judgement(
-        prepare.Testing(frame=frame, fluent_bit=None, scratch=str(directory / "scratch"), looks=False)
+        prepare.Examiner(frame=frame, fluent_bit=None, scratch=str(directory / "scratch"), looks=False)
     )
 
 
@@ -61,12 +61,12 @@ def is_cursed(snapshot: Snapshot) -> bool:
 async def test_a_bug_in_assembling_leaves_out_the_one_snippet_that_it_comes_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assemble = testing.assemble
+    assemble = examining.assemble
 
     def broken(snapshot: Snapshot, *args: Any, **kwargs: Any) -> Assembled:
         return 1 // 0 if is_cursed(snapshot) else assemble(snapshot, *args, **kwargs)  # type: ignore[return-value]
 
-    monkeypatch.setattr(testing, "assemble", broken)
+    monkeypatch.setattr(examining, "assemble", broken)
 
     judged = await judgement(tmp_path).judge(snapshot("a", "b", CURSED, "c"))
 
@@ -80,12 +80,12 @@ async def test_a_bug_in_assembling_leaves_out_the_one_snippet_that_it_comes_of(
 
 
 async def test_a_bug_after_assembling_does_so_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at = prepare.Testing._looked_at
+    looked_at = prepare.Examiner._looked_at
 
-    def broken(self: prepare.Testing, assembled: Assembled, snapshot: Snapshot) -> tuple[Finding, ...]:
+    def broken(self: prepare.Examiner, assembled: Assembled, snapshot: Snapshot) -> tuple[Finding, ...]:
         return (1 // 0,) if is_cursed(snapshot) else looked_at(self, assembled, snapshot)  # type: ignore[return-value]
 
-    monkeypatch.setattr(prepare.Testing, "_looked_at", broken)
+    monkeypatch.setattr(prepare.Examiner, "_looked_at", broken)
 
     judged = await judgement(tmp_path).judge(snapshot("a", CURSED, "b"))
 
@@ -123,7 +123,7 @@ async def test_a_shortage_of_descriptors_blames_nobody(tmp_path: Path, monkeypat
     def broken(*_: object) -> tuple[Finding, ...]:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(prepare.Testing, "_looked_at", broken)
+    monkeypatch.setattr(prepare.Examiner, "_looked_at", broken)
 
     judged = await judgement(tmp_path).judge(snapshot("a", "b"))
 
@@ -147,18 +147,20 @@ async def test_a_file_that_is_only_included_is_not_live_while_its_includer_is_le
     assert [finding.rule for finding in judged.findings if finding.snippet == part.name] == ["includer-left-out"]
 
 
-class Hanging(prepare.Testing):
+class Hanging(prepare.Examiner):
     """Never sees the cursed one become ready."""
 
     asked = 0
 
-    async def test(self, snapshot: Snapshot, newcomers: frozenset[str] | None, *, proven: str = "") -> testing.Tested:
-        tested = await super().test(snapshot, newcomers, proven=proven)
+    async def examine(
+        self, snapshot: Snapshot, newcomers: frozenset[str] | None, *, proven: str = ""
+    ) -> examining.Examined:
+        examined = await super().examine(snapshot, newcomers, proven=proven)
         if not is_cursed(snapshot):
-            return tested
+            return examined
         self.asked += 1
-        findings = (Finding(Severity.ERROR, "start", "it was not ready in time", testing.HANGS),)
-        return replace(tested, verdict=Rejected(findings), findings=findings)
+        findings = (Finding(Severity.ERROR, "start", "it was not ready in time", examining.HANGS),)
+        return replace(examined, verdict=Rejected(findings), findings=findings)
 
 
 async def test_what_hung_once_is_not_waited_for_again_until_it_changes(tmp_path: Path) -> None:

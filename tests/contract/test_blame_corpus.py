@@ -96,7 +96,7 @@ async def bench_in(
         buffers=str(root / "buffers"),
         schema=known_schema(binary) if real else None,
     )
-    testing = prepare.Testing(
+    examiner = prepare.Examiner(
         frame=frame,
         fluent_bit=fluent_bit if asked else None,
         scratch=str(scratch / "candidate"),
@@ -104,7 +104,7 @@ async def bench_in(
         looks=False,
     )
     try:
-        yield Bench(root, Judgement(testing), base_of(root))
+        yield Bench(root, Judgement(examiner), base_of(root))
     finally:
         await fluent_bit.close()
         await processes.stop_everything()

@@ -76,18 +76,18 @@ class Bench:
 
     runner: asyncio.Runner
     cwd: Path
-    text_only: prepare.Testing
-    dry_run: prepare.Testing
-    trial: prepare.Testing
+    text_only: prepare.Examiner
+    dry_run: prepare.Examiner
+    trial: prepare.Examiner
 
-    def judge(self, config: str, trust: Trust, testing: prepare.Testing) -> tuple[tuple[Finding, ...], Verdict]:
+    def judge(self, config: str, trust: Trust, examiner: prepare.Examiner) -> tuple[tuple[Finding, ...], Verdict]:
         """The errors that are found, and the verdict."""
 
         async def judged() -> tuple[tuple[Finding, ...], Verdict]:
             snapshot = await self._read(config)
-            tested = await testing.test(snapshot if trust is Trust.BASE else of_platform(snapshot), None)
-            assert tested.assembled.candidate is not None, tested.findings
-            return prepare.errors(tested.findings), tested.verdict
+            examined = await examiner.examine(snapshot if trust is Trust.BASE else of_platform(snapshot), None)
+            assert examined.assembled.candidate is not None, examined.findings
+            return prepare.errors(examined.findings), examined.verdict
 
         return self.runner.run(judged())
 
@@ -133,9 +133,9 @@ def bench(cwd: Path) -> Iterator[Bench]:
         yield Bench(
             runner,
             cwd,
-            text_only=prepare.Testing(frame=unasked, fluent_bit=None, scratch=str(scratch / "text")),
-            dry_run=prepare.Testing(frame=asked, fluent_bit=fluent_bit, scratch=str(scratch / "dry-run")),
-            trial=prepare.Testing(frame=asked, fluent_bit=fluent_bit, scratch=str(scratch / "real"), trial=trial),
+            text_only=prepare.Examiner(frame=unasked, fluent_bit=None, scratch=str(scratch / "text")),
+            dry_run=prepare.Examiner(frame=asked, fluent_bit=fluent_bit, scratch=str(scratch / "dry-run")),
+            trial=prepare.Examiner(frame=asked, fluent_bit=fluent_bit, scratch=str(scratch / "real"), trial=trial),
         )
         runner.run(fluent_bit.close())
         processes.detach()

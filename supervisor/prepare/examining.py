@@ -51,7 +51,7 @@ def _unheard(stage: str, result: str, seconds: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Examined:
     """One selection, and what came of it."""
 
     assembled: Assembled
@@ -59,7 +59,7 @@ class Tested:
     findings: tuple[Finding, ...]
 
 
-class Testing:
+class Examiner:
     """Tests selections with one binary, one frame, and one directory for candidates that are only looked at."""
 
     def __init__(
@@ -83,18 +83,18 @@ class Testing:
     def frame(self) -> Frame:
         return self._frame
 
-    async def test(self, snapshot: Snapshot, newcomers: frozenset[str] | None, *, proven: str = "") -> Tested:
+    async def examine(self, snapshot: Snapshot, newcomers: frozenset[str] | None, *, proven: str = "") -> Examined:
         """Never raises. `proven`: digest of the candidate that runs: it needs no test."""
         try:
-            return await self._test(snapshot, newcomers, proven)
+            return await self._examine(snapshot, newcomers, proven)
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _SHORTAGE:
-                reason = f"it could not be tested: {os.strerror(error.errno)}"
-                return Tested(Assembled(None, snapshot.findings), Inconclusive(reason), snapshot.findings)
+                reason = f"it could not be examined: {os.strerror(error.errno)}"
+                return Examined(Assembled(None, snapshot.findings), Inconclusive(reason), snapshot.findings)
             failed = our_fault(snapshot)
-            return Tested(failed, Rejected(failed.findings), failed.findings)
+            return Examined(failed, Rejected(failed.findings), failed.findings)
 
-    async def _test(self, snapshot: Snapshot, newcomers: frozenset[str] | None, proven: str) -> Tested:
+    async def _examine(self, snapshot: Snapshot, newcomers: frozenset[str] | None, proven: str) -> Examined:
         began = time.monotonic()
         assembled = await asyncio.to_thread(assembled_or_explained, snapshot, self._frame, newcomers)
         findings = assembled.findings
@@ -103,14 +103,14 @@ class Testing:
         wrong = any(finding.severity is Severity.ERROR for finding in findings)
         self._heard("lint", "rejected" if wrong else "accepted", time.monotonic() - began)
         if assembled.candidate is None or wrong:
-            return Tested(assembled, Rejected(findings), findings)
+            return Examined(assembled, Rejected(findings), findings)
         verdict = await self._ask(assembled, assembled.candidate, proven)
         if not isinstance(verdict, Rejected):
-            return Tested(assembled, verdict, findings)
+            return Examined(assembled, verdict, findings)
         said = _weighed(verdict.findings, snapshot, findings)
         if all(finding.severity is not Severity.ERROR for finding in said):
-            return Tested(assembled, Accepted(), findings + said)
-        return Tested(assembled, Rejected(said), findings + said)
+            return Examined(assembled, Accepted(), findings + said)
+        return Examined(assembled, Rejected(said), findings + said)
 
     async def _ask(self, assembled: Assembled, candidate: Candidate, proven: str) -> Verdict:
         nothing_said = candidate.idle and len(candidate.files) == 1  # parsers alone run nothing, and may be wrong

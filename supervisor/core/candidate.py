@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from supervisor.config.classic import runs_in_main
-from supervisor.config.lint import Located, variables_of
+from supervisor.config.lint import Located, plain, variables_of
 from supervisor.config.paths import writable_directories
 from supervisor.config.render import render_main, render_sections
 from supervisor.core.service import Frame, Service
@@ -21,13 +21,10 @@ from supervisor.model import (
     Candidate,
     CopiedFile,
     Entry,
-    Group,
     Kind,
     Needed,
-    Node,
     OutputInstance,
     RenderedFile,
-    Scalar,
     Section,
     Snippet,
 )
@@ -147,14 +144,4 @@ def outputs_of_arguments(arguments: tuple[str, ...]) -> int:
 
 
 def _text_of(section: Section) -> str:
-    return repr([(entry.key.lower(), _plain(entry.value)) for entry in section.entries])
-
-
-def _plain(node: Node) -> object:
-    match node:
-        case Scalar():
-            return node.text
-        case Group():
-            return [(entry.key, _plain(entry.value)) for entry in node.entries]
-        case _:
-            return [_plain(item) for item in node.items]
+    return repr([(entry.key.lower(), plain(entry.value)) for entry in section.entries])

@@ -10,7 +10,7 @@ from supervisor.config.lint.rules import Rule
 from supervisor.config.lint.service import SERVICE_KEYS
 from supervisor.config.lint.structure import SECTION_TITLES, lint_snippet, names_set
 from supervisor.config.lint.table import TABLE, rule_table, weigh
-from supervisor.config.lint.texts import did_you_mean, variables_of
+from supervisor.config.lint.texts import did_you_mean, plain, variables_of
 
 __all__ = [
     "SECTION_TITLES",
@@ -25,6 +25,7 @@ __all__ = [
     "lint_snippet",
     "lint_whole",
     "names_set",
+    "plain",
     "rule_table",
     "variables_of",
     "weigh",

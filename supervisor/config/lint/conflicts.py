@@ -15,9 +15,9 @@ from typing import Generic, TypeVar
 from supervisor.config.lint.nouns import Context, Located
 from supervisor.config.lint.ports import Listener, listeners
 from supervisor.config.lint.rules import Rule, doubt, mistake, warning
-from supervisor.config.lint.texts import finding, last, milder, plugin_of, value_of
+from supervisor.config.lint.texts import finding, last, milder, plain, plugin_of, value_of
 from supervisor.config.names import PLUGIN_KINDS
-from supervisor.model import Finding, Group, Kind, Node, Scalar, Snippet
+from supervisor.model import Finding, Kind, Scalar, Snippet
 
 RULES: tuple[Rule, ...] = (
     mistake("duplicate-port", "two that listen on one port: Fluent Bit does not start (5.1.1)"),
@@ -135,7 +135,7 @@ def _aliases(sections: Sequence[Located], context: Context) -> Iterator[Finding]
 
 def _variables(sections: Sequence[Located], context: Context) -> Iterator[Finding]:
     claims = [
-        Claim(entry.key, (place.snippet.name, _plain(entry.value)), place.snippet, entry.line)
+        Claim(entry.key, (place.snippet.name, plain(entry.value)), place.snippet, entry.line)
         for place in sections
         if place.section.kind is Kind.ENV
         for entry in place.section.entries
@@ -150,13 +150,3 @@ def _variables(sections: Sequence[Located], context: Context) -> Iterator[Findin
             "the last one in load order counts for everybody"
         )
         yield finding(snippet, claim.line, "duplicate-env", message, "give it a name of its own")
-
-
-def _plain(node: Node) -> object:
-    match node:
-        case Scalar():
-            return node.text
-        case Group():
-            return [(entry.key, _plain(entry.value)) for entry in node.entries]
-        case _:
-            return [_plain(item) for item in node.items]

@@ -16,6 +16,8 @@ _SAYS_IT_ALL = {
 """Rule → rules that say of the same line what follows from it."""
 _MEANT = re.compile(r"did you mean '(?P<key>[^']+)'\?")
 _MATCH = frozenset(("match", "match_regex"))
+_ROUTING = frozenset(("tag", "match", "match_regex"))
+_WHERE_TO = frozenset(("undelivered-input", "unreachable-match"))
 _MISSING = frozenset(("output-without-match", "filter-without-match", "missing-property"))
 
 
@@ -38,8 +40,19 @@ def each_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         if len(refused) == len(doubts) == 1 and len(together) == 2:
             instead |= {doubts[0]: None, refused[0]: _explained(refused[0], doubts[0])}
     instead |= dict.fromkeys(_missed(tuple(unique)))
+    instead |= dict.fromkeys(_lost(tuple(unique)))
     told = (instead.get(finding, finding) for finding in unique)
     return tuple(finding for finding in told if finding is not None)
+
+
+def _lost(findings: Sequence[Finding]) -> Iterable[Finding]:
+    """Doubts about where records go, in a snippet whose `tag` or `match` is mistyped."""
+    mistyped = {
+        each.snippet
+        for each in findings
+        if each.rule == "unknown-property" and (meant := _MEANT.search(each.hint)) and meant["key"] in _ROUTING
+    }
+    return (each for each in findings if each.rule in _WHERE_TO and each.snippet in mistyped)
 
 
 def _missed(findings: Sequence[Finding]) -> Iterable[Finding]:

@@ -86,3 +86,15 @@ def test_only_the_section_with_the_mistyped_key_is_relieved() -> None:
     wrong = mistyped(14, "match")
 
     assert each_once((missing(7), missing(12), wrong)) == (missing(7), wrong)
+
+
+def test_a_mistyped_tag_is_the_reason_why_nothing_goes_anywhere() -> None:
+    typo = Finding(Severity.ERROR, "unknown-property", "no 'tagg'", "did you mean 'tag'?", "platform/a", "/a", 4)
+    doubts = (
+        Finding(Severity.WARNING, "undelivered-input", "no output", "", "platform/a", "/a", 3),
+        Finding(Severity.WARNING, "unreachable-match", "no input", "", "platform/a", "/a", 8),
+    )
+    others = tuple(replace(doubt, snippet="platform/b") for doubt in doubts)
+
+    assert each_once((typo, *doubts, *others)) == (typo, *others)
+    assert each_once((replace(typo, hint="did you mean 'rate'?"), *doubts))[1:] == doubts

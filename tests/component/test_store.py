@@ -12,7 +12,8 @@ import pytest
 from making import make_candidate, make_snapshot
 
 from supervisor.adapters.store import Store, lay_out, usable_directory
-from supervisor.model import GENERATION_ROOT, StoreError
+from supervisor.adapters.store.directory import CONVICTED_KEPT
+from supervisor.model import GENERATION_ROOT, Conviction, StoreError
 
 
 @pytest.fixture
@@ -254,3 +255,21 @@ def test_the_first_directory_that_can_be_written_is_used(tmp_path: Path) -> None
     assert used == str(tmp_path / "spare")
     assert f"uid {os.geteuid()}" in problem
     assert str(blocked / "state") in problem
+
+
+def test_convictions_and_parole_outlive_a_restart_and_the_oldest_convictions_are_let_go(tmp_path: Path) -> None:
+    first = Store(str(tmp_path), keep=3)
+    assert first.lock()
+    first.load()
+    many = {f"platform/{n}": Conviction("key", "it died", float(n), 2, n + 10.0, 7) for n in range(CONVICTED_KEPT + 5)}
+    first.judge_snippets(many, {"platform/a": "1", "platform/b": "2"}, ["platform/b", "platform/gone"])
+    first.unlock()
+
+    second = Store(str(tmp_path), keep=3)
+    assert second.lock()
+    memory = second.load()
+    second.unlock()
+
+    assert memory.quarantine == dict(list(many.items())[5:])
+    assert memory.parole == {"platform/a": "1", "platform/b": "2"}
+    assert memory.late == {"platform/b"}

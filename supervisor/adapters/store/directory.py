@@ -55,6 +55,7 @@ class Memory:
 
 
 REFUSED_KEPT = 200
+CONVICTED_KEPT = 1000
 KEY_LENGTH = 32  # bytes
 
 
@@ -298,8 +299,9 @@ class Store:
         self, quarantine: Mapping[str, Conviction], parole: Mapping[str, str], late: Iterable[str] = ()
     ) -> None:
         """Remember who is in quarantine and who is tried alone, also over restarts."""
+        latest = sorted(quarantine.items(), key=lambda each: each[1].at)[-CONVICTED_KEPT:]
         late = frozenset(late) & parole.keys()
-        self.memory = replace(self.memory, quarantine=dict(quarantine), parole=dict(parole), late=late)
+        self.memory = replace(self.memory, quarantine=dict(latest), parole=dict(parole), late=late)
         with explained(f"cannot remember who is in quarantine below {self.directory}"):
             self.save()
 

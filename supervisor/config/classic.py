@@ -126,8 +126,9 @@ def _read_line(reader: _Reader, number: int, line: str) -> None:
     if line.startswith("["):
         _open_section(reader, number, line)
         return
+    line = _first_byte_apart(line)
     if reader.indent is None:
-        # As in C: the first character counts as indent whatever it is.
+        # As in C: the first byte counts as indent whatever it is.
         rest = line[1:].lstrip(BLANKS)
         reader.indent = line[: len(line) - len(rest)]
         if not rest:
@@ -145,6 +146,13 @@ def _read_line(reader: _Reader, number: int, line: str) -> None:
     _add(reader, number, key, value, level)
 
 
+def _first_byte_apart(line: str) -> str:
+    """The line with the bytes of a first character beyond ASCII (a no-break space, say) as surrogate escapes."""
+    if line[0].isascii():
+        return line
+    return line[0].encode("utf-8", "surrogateescape").decode("ascii", "surrogateescape") + line[1:]
+
+
 def _read_directive(reader: _Reader, number: int, line: str) -> bool:
     """`@INCLUDE`, `@SET` and commands that Fluent Bit does not know; False when it would not see a directive."""
     if len(line) > 9 and lower(line[:9]) == "@include ":
@@ -155,7 +163,7 @@ def _read_directive(reader: _Reader, number: int, line: str) -> bool:
         return False
     command, _, rest = line.partition(" ")
     parameters = trim(rest)
-    if not parameters:
+    if not parameters or (command != "@" and not trim(command[1:])):
         raise _Fault(number, f"'{shown(command)}' has no value", "write @SET NAME=VALUE or @INCLUDE PATH")
     name, equals, value = parameters.partition("=")
     if lower(trim(command[1:])) == "set" and equals:

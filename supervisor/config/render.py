@@ -48,6 +48,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _LONG_KEY = 500  # libyaml wants the ':' of a simple key within 1024 bytes
 _ONE_TEXT = frozenset({"name", "alias", "routes", "processors", "telemetry"})
 _TYPED = frozenset({"routes", "processors", "telemetry"})
+_STRUCTURES = _TYPED | {"rules", "nodes"}
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": ""}
 
 _PIPELINE = ((Kind.INPUT, "inputs"), (Kind.FILTER, "filters"), (Kind.OUTPUT, "outputs"))
@@ -153,6 +154,7 @@ def render_main(
     if service:
         writer.put(0, "service:")
         for writer.snippet, entry in map(_sourced, service):
+            writer.typed = not isinstance(entry.value, Scalar)
             writer.map(1, [Entry(lower(entry.key), entry.value, entry.line)])
     if includes:
         writer.snippet = ""
@@ -203,7 +205,7 @@ def _plugin_paths(section: Section) -> Iterator[Scalar]:
         if lower(entry.key) == "path" and isinstance(entry.value, Scalar):
             yield entry.value
         else:
-            yield Scalar(entry.key, entry.line)
+            yield Scalar(lower(entry.key), entry.line)
 
 
 def _write_list(writer: _Writer, depth: int, title: str, sections: Sequence[tuple[str, Section]]) -> None:
@@ -219,7 +221,7 @@ def _write_list(writer: _Writer, depth: int, title: str, sections: Sequence[tupl
 
 
 def _properties(section: Section) -> list[Entry]:
-    entries = [Entry(lower(entry.key), entry.value, entry.line) for entry in section.entries]
+    entries = [Entry(_written_key(entry), entry.value, entry.line) for entry in section.entries]
     if section.kind in PLUGIN_KINDS:
         return [merged for key, run in groupby(entries, lambda entry: entry.key) for merged in _merged(key, list(run))]
     if section.kind is Kind.MULTILINE_PARSER:
@@ -227,6 +229,12 @@ def _properties(section: Section) -> list[Entry]:
     if section.kind is Kind.UPSTREAM:
         entries = [entry for entry in entries if not _is_one_text(entry, "nodes")]
     return [_lowered(entry) for entry in entries]
+
+
+def _written_key(entry: Entry) -> str:
+    """In lower case, unless that would make a structure of what is none: `Routes: {...}` routes nothing (5.1.1)."""
+    key = lower(entry.key)
+    return key if isinstance(entry.value, Scalar) or key not in _STRUCTURES else entry.key
 
 
 def _is_one_text(entry: Entry, key: str) -> bool:

@@ -108,7 +108,7 @@ WITH_GROUPS = st.one_of(
     st.builds(lambda pairs, rules: section(Kind.MULTILINE_PARSER, [*pairs, ("rules", rules)]), PAIRS, GROUPS),
     st.builds(lambda pairs, nodes: section(Kind.UPSTREAM, [*pairs, ("nodes", nodes)]), PAIRS, GROUPS),
 )
-SHARED_OBJECTS = st.lists(VALUE.filter(lambda text: yaml_key(text) == text), min_size=1, max_size=3).map(
+SHARED_OBJECTS = st.lists(VALUE.filter(lambda text: bool(text) and yaml_key(text) == text), min_size=1, max_size=3).map(
     lambda paths: section(Kind.PLUGINS, [("path", scalar(path)) for path in paths])
 )
 SECTIONS = st.lists(st.one_of(PLUGINS, PLAIN_SECTIONS, WITH_GROUPS, SHARED_OBJECTS), max_size=5)

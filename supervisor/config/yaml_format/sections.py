@@ -5,12 +5,13 @@ Each function reads one construct to its end, with the liberties that Fluent Bit
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 import yaml
 
-from supervisor.config.names import PLUGIN_KINDS, lower, section_kind, shown, yaml_key
+from supervisor.config.names import PLUGIN_KINDS, lower, section_kind, shown, trim, yaml_key
 from supervisor.config.yaml_format.walk import Fault, Reader, at, shape
 from supervisor.model import Entry, Group, Kind, Node, Scalar, Section, Sequence
 
@@ -23,6 +24,8 @@ _LISTS = {
 }
 _PIPELINE = {"inputs": Kind.INPUT, "filters": Kind.FILTER, "outputs": Kind.OUTPUT}
 _TOP_LEVEL = ("pipeline", "service", "env", "includes", "plugins", *_LISTS)
+_FORGIVING = frozenset({Kind.PARSER, Kind.MULTILINE_PARSER, Kind.STREAM_TASK})
+_BLANK_HINT = "give it a value, or remove the line"
 _SIGNALS = ("logs", "metrics", "traces")
 
 
@@ -50,7 +53,7 @@ def read_top_level(reader: Reader, key: Scalar, event: Any) -> None:
             _service(reader, key, event)
         case "extensions":
             pairs = reader.pairs(name, event)
-            entries = tuple(Entry(pair.text, reader.value(pair.text, first), pair.line) for pair, first in pairs)
+            entries = tuple(Entry(_key(pair), reader.value(pair.text, first), pair.line) for pair, first in pairs)
             reader.sections.append(Section(Kind.UNKNOWN, key.text, entries, key.line))
         case _ if name in _LISTS:
             _list(reader, _LISTS[name], key, event)
@@ -66,9 +69,9 @@ def _service(reader: Reader, key: Scalar, event: Any) -> None:
     entries: list[Entry] = []
     for name, first in reader.pairs("service", event):
         if isinstance(first, yaml.MappingStartEvent):
-            entries.append(Entry(yaml_key(name.text), reader.value(name.text, first), name.line))
+            entries.append(Entry(_key(name), reader.value(name.text, first), name.line))
         else:
-            entries.append(_property(reader, name, first))
+            entries += _forgiven(reader, name, first)
     reader.sections.append(Section(Kind.SERVICE, key.text, tuple(entries), key.line))
 
 
@@ -76,7 +79,8 @@ def _other(reader: Reader, key: Scalar, event: Any) -> None:
     """A top-level map that Fluent Bit has no reader for: a section all the same, named by its beginning."""
     kind = section_kind(key.text)
     try:
-        entries = [_property(reader, name, first) for name, first in reader.pairs(key.text, event)]
+        pairs = reader.pairs(key.text, event)
+        entries = [entry for name, first in pairs for entry in _forgiven(reader, name, first)]
     except Fault as fault:
         found = fault.finding
         raise Fault(found.rule, found.message, found.line, found.column, _meant(key.text) or found.hint) from None
@@ -95,11 +99,32 @@ def _meant(title: str) -> str:
 
 def _path_of_plugin(path: Scalar) -> Scalar:
     """Fluent Bit stores the path as a key, translation included: `libMy.so` is looked for as `lib_my.so`."""
-    return Scalar(yaml_key(path.text), path.line, path.column, path.plain)
+    return Scalar(_key(path), path.line, path.column, path.plain)
 
 
 def _property(reader: Reader, name: Scalar, event: Any) -> Entry:
-    return Entry(yaml_key(name.text), reader.scalar(f"'{shown(name.text)}'", event), name.line)
+    """One property of one value. A value of blanks alone is refused; an empty one is not."""
+    value = reader.scalar(f"'{shown(name.text)}'", event, trimmed=False)
+    if value.text and not trim(value.text):
+        reader.refuse(event, f"'{shown(name.text)}' has a value of blanks alone", _BLANK_HINT)
+    return Entry(_key(name), replace(value, text=trim(value.text)), name.line)
+
+
+def _key(name: Scalar) -> str:
+    key = yaml_key(name.text)
+    if not key:
+        raise Fault("syntax", "a property without a name", name.line, name.column, "write KEY: VALUE")
+    return key
+
+
+def _forgiven(reader: Reader, name: Scalar, event: Any) -> list[Entry]:
+    """A property of a section where Fluent Bit drops one of blanks alone in silence."""
+    value = reader.scalar(f"'{shown(name.text)}'", event, trimmed=False)
+    key, text = yaml_key(name.text), trim(value.text)
+    if key and (text or not value.text):
+        return [Entry(key, replace(value, text=text), name.line)]
+    reader.say("syntax", f"'{shown(name.text)}' has a name or a value of blanks alone and is lost", event, _BLANK_HINT)
+    return []
 
 
 def _env(reader: Reader, key: Scalar, event: Any) -> None:
@@ -142,23 +167,23 @@ def _list(reader: Reader, kind: Kind, title: Scalar, event: Any) -> None:
     for item in reader.items(title.text, event):
         line = at(item)[0]
         what = f"an item of {title.text}"
-        entries = tuple(_entry(reader, kind, key, first) for key, first in reader.pairs(what, item))
+        entries = tuple(entry for key, first in reader.pairs(what, item) for entry in _entry(reader, kind, key, first))
         reader.sections.append(Section(kind, title.text, entries, line))
 
 
-def _entry(reader: Reader, kind: Kind, key: Scalar, event: Any) -> Entry:
-    """One property of a listed section, read as that kind of section allows."""
+def _entry(reader: Reader, kind: Kind, key: Scalar, event: Any) -> list[Entry]:
+    """One property of a listed section, read as that kind of section allows; none where it gets lost."""
     if kind in PLUGIN_KINDS:
-        return _plugin_entry(reader, kind, key, event)
+        return [_plugin_entry(reader, kind, key, event)]
     nested = {Kind.MULTILINE_PARSER: "rules", Kind.UPSTREAM: "nodes"}.get(kind)
     if key.text != nested:
-        return _property(reader, key, event)
+        return _forgiven(reader, key, event) if kind in _FORGIVING else [_property(reader, key, event)]
     groups: list[Node] = []
     for item in reader.items(key.text, event):
         pairs = reader.pairs(f"an item of {key.text}", item)
         line = at(item)[0]
         groups.append(Group(tuple(_property(reader, name, first) for name, first in pairs), line))
-    return Entry(key.text, Sequence(tuple(groups), key.line), key.line)
+    return [Entry(key.text, Sequence(tuple(groups), key.line), key.line)]
 
 
 def _plugin_entry(reader: Reader, kind: Kind, key: Scalar, event: Any) -> Entry:
@@ -166,15 +191,16 @@ def _plugin_entry(reader: Reader, kind: Kind, key: Scalar, event: Any) -> Entry:
         return Entry(key.text, _processors(reader, event), key.line)
     if isinstance(event, yaml.ScalarEvent):
         return _property(reader, key, event)
-    if key.text in ("routes", "processors") or (key.text == "telemetry" and kind is Kind.INPUT):
+    mapped = isinstance(event, yaml.MappingStartEvent)
+    if key.text in ("routes", "processors") or (key.text == "telemetry" and kind is Kind.INPUT and mapped):
         return Entry(key.text, reader.value(key.text, event), key.line)
     line = at(event)[0]
     if isinstance(event, yaml.SequenceStartEvent):
         what = f"an item of '{shown(key.text)}'"
         items = tuple(reader.scalar(what, item, trimmed=False) for item in reader.items(key.text, event))
-        return Entry(yaml_key(key.text), Sequence(items, line), key.line)
+        return Entry(_key(key), Sequence(items, line), key.line)
     entries = tuple(_property(reader, name, first) for name, first in reader.pairs(key.text, event))
-    return Entry(yaml_key(key.text), Group(entries, line), key.line)
+    return Entry(_key(key), Group(entries, line), key.line)
 
 
 def _processors(reader: Reader, event: Any) -> Group:
@@ -189,6 +215,21 @@ def _processors(reader: Reader, event: Any) -> Group:
         for item in reader.items(name, first):
             if not isinstance(item, yaml.MappingStartEvent):
                 reader.refuse(item, f"an item of {name} must be a map, not a {shape(item)}", "write - name: NAME")
-            units.append(reader.value("a processor", item))
+            units.append(_unit(reader, item))
         signals.append(Entry(name, Sequence(tuple(units), signal.line), signal.line))
     return Group(tuple(signals), line)
+
+
+def _unit(reader: Reader, event: Any) -> Group:
+    """One processor. Processors of a processor are read as those of the section, and lost (seen on 5.1.1)."""
+    line = at(event)[0]
+    entries: list[Entry] = []
+    for key, first in reader.pairs("a processor", event):
+        if key.text == "processors" and isinstance(first, yaml.MappingStartEvent):
+            reader.say(
+                "syntax", "a processor has no processors of its own: they are lost", first, "list them beside it"
+            )
+            _processors(reader, first)
+        else:
+            entries.append(Entry(key.text, reader.value(key.text, first), key.line))
+    return Group(tuple(entries), line)

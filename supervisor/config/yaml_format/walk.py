@@ -61,7 +61,7 @@ class Reader:
                 self.too_deep = True
                 self.say("too-deep", f"more than {DEPTH_LIMIT} levels within each other", event, "flatten it")
             if self.depth > _DEPTH_READ:
-                raise Fault("too-deep", f"more than {_DEPTH_READ} levels within each other", *at(event))
+                raise Fault("too-deep", f"more than {_DEPTH_READ} levels within each other", *at(event), "flatten it")
 
     def say(self, rule: str, message: str, event: Any, hint: str = "") -> None:
         if len(self.findings) < _FINDINGS_LIMIT:
@@ -71,7 +71,7 @@ class Reader:
     def scalar(self, what: str, event: Any, *, trimmed: bool = True) -> Scalar:
         """The event as a scalar; anything else is refused as Fluent Bit would."""
         if not isinstance(event, yaml.ScalarEvent):
-            self.refuse(event, f"{what} must be one value, not a {shape(event)}")
+            self.refuse(event, f"{what} must be one value, not a {shape(event)}", "write one text")
         text = str(event.value)
         if "\0" in text:
             self.say("nul-byte", "Fluent Bit cuts a text at a NUL", event, "remove the \\0")

@@ -13,17 +13,16 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import replace
 
 from supervisor import __version__
-from supervisor.adapters.access import values_in
 from supervisor.adapters.api import Api
 from supervisor.adapters.fluent_bit import Binary, FluentBit
 from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child, Processes
 from supervisor.adapters.process.leftover import end_leftover, remember
+from supervisor.adapters.secrets import KnownSecrets, write_no_core
 from supervisor.adapters.sources import Sources, WatchReport
 from supervisor.adapters.store import Store, lay_out, take_lock
 from supervisor.adapters.trial import Trial
@@ -32,7 +31,7 @@ from supervisor.controller import Controller
 from supervisor.core.events import Terminate
 from supervisor.desk import Desk
 from supervisor.model import Accepted, StoreError
-from supervisor.places import find_places, make_frame, monitoring_port
+from supervisor.places import bounding, find_places, granting, make_frame, monitoring_port
 from supervisor.prepare import Examiner, Judgement
 from supervisor.settings import Settings
 
@@ -50,8 +49,10 @@ class Supervisor:
     def __init__(self, settings: Settings, invocation: Invocation, cwd: str, journal: Journal) -> None:
         self._settings, self._invocation, self._cwd, self._journal = settings, invocation, cwd, journal
         self._places = find_places(settings)
+        self._known = KnownSecrets(settings.secrets_directory)
         self._processes = Processes()
-        self._frame = make_frame(settings, invocation, cwd, self._places.buffers)
+        self._processes.redaction = self._journal.redaction = self._known.redaction
+        self._frame = make_frame(settings, invocation, cwd, self._places.buffers, self._places.state)
         self._metrics = Metrics(__version__)
         self._store = Store(self._places.state, keep=settings.state.keep)
         self._beat = time.monotonic()
@@ -122,7 +123,7 @@ class Supervisor:
         port, problem = monitoring_port(self._settings.fluent_bit.http_port)
         if problem:
             self._journal.say("warning", "start.degraded", problem)
-        self._frame = replace(self._frame, http_port=port)
+        self._frame = replace(self._frame, http_port=port, salt=self._store.secret_key().hex())
         sources = self._sources = self._make_sources()
         fluent_bit = self._make_fluent_bit()
         binary = await fluent_bit.identify()
@@ -131,6 +132,7 @@ class Supervisor:
         elif not binary.reloads:
             message = f"Fluent Bit {binary.version} cannot reload: every change is a restart"
             self._journal.say("warning", "binary.restarts", message)
+        self._journal.say("info", "sandbox", self._processes.isolation.told())
         made_by = self._made_by(binary)
         self._frame = replace(self._frame, schema=await fluent_bit.schema())
         judgement = self._make_judgement(fluent_bit)
@@ -232,6 +234,8 @@ class Supervisor:
             secrets_directory=self._settings.secrets_directory,
             settings=self._settings.sources,
             report=self._watch_reported,
+            granted=granting(self._settings),
+            bounds=bounding(self._settings),
             digest_key=self._store.secret_key(),
         )
 
@@ -243,7 +247,8 @@ class Supervisor:
             arguments=self._invocation.arguments,
             child_only=("-q",) if self._invocation.quiet else (),
             validate_timeout=self._settings.validate.timeout,
-            secrets=self._secrets,
+            secrets=self._known.values,
+            learn=self._known.learn,
         )
 
     def _make_judgement(self, fluent_bit: FluentBit) -> Judgement:
@@ -254,7 +259,7 @@ class Supervisor:
             directory=os.path.join(self._places.run, "trial"),
             lay_out=lay_out,
             timeout=self._settings.validate.timeout,
-            secrets=self._secrets,
+            secrets=self._known.values,
         )
         examiner = Examiner(
             frame=self._frame,
@@ -266,13 +271,10 @@ class Supervisor:
         )
         return Judgement(examiner)
 
-    def _secrets(self) -> Mapping[str, str]:
-        return values_in(os.path.join(self._settings.secrets_directory, "platform"))
-
     def _make_api(self) -> Api:
         token_file = self._settings.api.token_file
         return Api(
-            desk=Desk(self),
+            desk=Desk(self, self._known.redaction),
             metrics=self._metrics,
             metrics_address=self._settings.api.metrics,
             page_address=self._settings.api.page,
@@ -349,6 +351,7 @@ class Supervisor:
 
 async def supervise(settings: Settings, invocation: Invocation, cwd: str, journal: Journal) -> int:
     """Run until told to stop; returns the exit status."""
+    write_no_core()
     return await Supervisor(settings, invocation, cwd, journal).run()
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from supervisor.adapters.api import Answer
 from supervisor.adapters.sources import Sources
 from supervisor.controller import Controller, Outcome
 from supervisor.controller.report import NOTHING_YET
-from supervisor.model import SnippetState, Status
+from supervisor.core.redaction import Redaction
+from supervisor.model import Finding, SnippetState, Status
 
 BIRTH_PATIENCE = 5.0  # seconds that a wish waits for a supervisor that is still starting
 
@@ -31,12 +34,12 @@ class House(Protocol):
 class Desk:
     """What the API may ask, at any time of the supervisor's life."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, house: House, redaction: Callable[[], Redaction]) -> None:
+        self._house, self._redaction = house, redaction
 
     def status(self) -> Status:
         controller = self._house.controller
-        return controller.status() if controller is not None else NOTHING_YET
+        return _told(controller.status(), self._redaction()) if controller is not None else NOTHING_YET
 
     def healthy(self) -> bool:
         return self._house.turns()
@@ -53,7 +56,7 @@ class Desk:
             if self._house.controller is None:
                 return Answer("degraded", NOTHING_YET.reason, None)
             return Answer("accepted", f"no outcome after {patience:g} s: it goes on", None)
-        return Answer(outcome.outcome, outcome.reason, outcome.generation)
+        return Answer(outcome.outcome, self._redaction().text(outcome.reason), outcome.generation)
 
     async def release(self, name: str, *, wait: float | None) -> Answer:
         """With `wait`, what became of this very snippet: others may be refused all the while."""
@@ -81,3 +84,20 @@ class Desk:
         assert controller is not None
         assert sources is not None
         return await controller.request(await sources.read(), allow_empty=allow_empty)
+
+
+def _told(status: Status, redaction: Redaction) -> Status:
+    """The status without the values of secrets: a finding may quote what an author wrote, or what Fluent Bit said."""
+    text, apply = redaction.text, status.last_apply
+
+    def hidden(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        return tuple(replace(each, message=text(each.message), hint=text(each.hint)) for each in findings)
+
+    return replace(
+        status,
+        reason=text(status.reason),
+        last_apply=apply and replace(apply, reason=text(apply.reason)),
+        snippets=tuple(replace(each, findings=hidden(each.findings)) for each in status.snippets),
+        findings=hidden(status.findings),
+        warnings=tuple(map(text, status.warnings)),
+    )

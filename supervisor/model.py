@@ -107,6 +107,13 @@ class Reference:
     problem: str = ""  # why it cannot be read, for people
 
 
+LEADS_OUT = "leads out of what was granted"
+"""How the problem of a tenant's reference begins when it is a link to somewhere else."""
+
+EXPANDS = "holds ${, and Fluent Bit would put the value of a variable there"
+"""The problem of a tenant's secret that would reach for another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All snippets at one instant, read whole; never a list of events."""
@@ -116,7 +123,7 @@ class Snapshot:
     base: str | None = None  # path of the base's main file
     includes: tuple[Include, ...] = ()
     references: Mapping[str, Reference] = field(default_factory=dict)  # by absolute path
-    secrets: Mapping[str, Reference] = field(default_factory=dict)  # by variable name; platform secrets
+    secrets: Mapping[str, Reference] = field(default_factory=dict)  # by variable name (a tenant's: its private one)
     findings: tuple[Finding, ...] = ()  # what reading itself has to say: too large, not a file, unreadable
     alarms: tuple[str, ...] = ()  # what is kept although it cannot be read at present, one sentence each
     kept: Mapping[str, Mapping[str, Reference]] = field(default_factory=dict)
@@ -283,6 +290,8 @@ class Candidate:
     directories: tuple[Needed, ...]  # storage, logs, DBs: made before the start where they are missing
     outputs: tuple[OutputInstance, ...]
     idle: bool  # nothing at all is configured: no child is wanted
+    secrets: tuple[str, ...] = ()  # paths of tenants' secrets that its text names
+    storage: str = ""  # absolute path of what waits on disk; empty: none, or not to be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +333,8 @@ class Generation:
     variables: tuple[str, ...] = ()  # names that its text reads from the environment
     made_by: str = ""  # digest of binary, version and settings that it was made and checked with
     versions: Mapping[str, str] = field(default_factory=dict)  # snippet identity → key of its version
+    secrets: tuple[str, ...] = ()  # paths of tenants' secrets that its text names
+    storage: str = ""  # as the candidate's
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +416,31 @@ class SnippetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits on disk to be delivered."""
+
+    chunks: int
+    bytes: int  # of content; the files are longer
+
+
+@dataclass(frozen=True, slots=True)
+class Backlogs:
+    """Everybody's backlog at one moment, as far as it was looked at."""
+
+    tenants: Mapping[str, Backlog]  # of those with one, whether or not they are known
+    others: Backlog  # with tags that are no tenant's
+    unreadable: int = 0  # files that hold no whole chunk: Fluent Bit delivers nothing of them either
+    problem: str = ""  # why not all could be seen, so that there may be more of each; empty: all was seen
+
+
+@dataclass(frozen=True, slots=True)
+class TenantStatus:
+    name: str
+    snippets: Mapping[str, int]  # how many in each `SnippetState`
+    backlog: Backlog | None  # None: not known
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationStatus:
     generation: int | None
     digest: str | None
@@ -448,7 +484,8 @@ class Status:
     child: ChildStatus
     snippets: tuple[SnippetStatus, ...]
     findings: tuple[Finding, ...]  # all of them, also those of no snippet
-    tenants: tuple[str, ...] = ()
+    tenants: tuple[TenantStatus, ...] = ()  # those with files, running snippets, or grants of their own; by name
+    stranded: Mapping[str, Backlog] = field(default_factory=dict)  # of tenants that have none of these any more
     warnings: tuple[str, ...] = ()  # e.g. outputs that cannot deliver
     watch_mode: str = ""
     reverted: bool = False  # an apply was undone (or could not be), and none has been committed since

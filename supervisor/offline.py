@@ -6,27 +6,31 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from supervisor.adapters.access import values_in
 from supervisor.adapters.fluent_bit import FluentBit
 from supervisor.adapters.process import Processes
+from supervisor.adapters.secrets import KnownSecrets, told_of, write_no_core
 from supervisor.adapters.sources import Sources
 from supervisor.adapters.store import lay_out
 from supervisor.adapters.trial import Trial
 from supervisor.arguments import Invocation
+from supervisor.core.selection import versions_of
+from supervisor.core.tenancy import secret_of
 from supervisor.model import (
     Accepted,
     Candidate,
     Finding,
     Inconclusive,
     Layer,
+    Reference,
     Rejected,
     Snapshot,
+    Snippet,
     Trust,
 )
-from supervisor.places import make_frame
+from supervisor.places import bounding, granting, make_frame
 from supervisor.prepare import Examiner, Judged, Judgement, errors, in_order, with_paths
 from supervisor.prepare.consequences import by_cause
 from supervisor.settings import Settings
@@ -81,12 +85,11 @@ async def judge_offline(
         scratch = _make_scratch()
     except OSError as error:
         return Told(problem=f"there is no directory to write a candidate to: {error.strerror}")
+    write_no_core()
+    known = KnownSecrets(settings.secrets_directory)
+    secrets = known.values
     processes = Processes()
     processes.attach(asyncio.get_running_loop())
-
-    def secrets() -> Mapping[str, str]:
-        return values_in(os.path.join(settings.secrets_directory, "platform"))
-
     try:
         fluent_bit = FluentBit(
             processes=processes,
@@ -120,7 +123,10 @@ async def judge_offline(
             looks=False,
         )
         judged = await Judgement(examiner).judge(snapshot)
-        told = _told(await asyncio.to_thread(by_cause, judged, frame), dry_run, shown)
+        told = _told(await asyncio.to_thread(by_cause, judged, frame), dry_run, shown, of_tenant=tenant is not None)
+        hide = known.redaction().text
+        said = (replace(each, message=hide(each.message), hint=hide(each.hint)) for each in told.findings)
+        told = replace(told, findings=tuple(said))
         await fluent_bit.close()
         return told
     finally:
@@ -136,8 +142,10 @@ def _make_scratch() -> str:
         return tempfile.mkdtemp(prefix=_PREFIX, dir="/dev/shm")
 
 
-def _told(judged: Judged, dry_run: bool, shown: Mapping[str, str]) -> Told:
+def _told(judged: Judged, dry_run: bool, shown: Mapping[str, str], *, of_tenant: bool) -> Told:
     named = with_paths(judged.findings, judged.snapshot)
+    if of_tenant:
+        named = tuple(finding for finding in named if finding.path in shown or not finding.path)
     findings = in_order(replace(finding, path=shown.get(finding.path, finding.path)) for finding in named)
     findings = tuple(sorted(findings, key=lambda finding: not (finding.path or finding.snippet)))
     left_out = tuple(shown.get(s.path, s.path) for s in judged.snapshot.snippets if s.name in judged.refused)
@@ -159,7 +167,7 @@ async def _read(
     """What is to be judged, and how its absolute paths are to be shown where they were given otherwise."""
     if not paths:
         return await _sources(settings, cwd, settings.layers, settings.fluent_bit.config).read(settle=False), {}
-    merged: Snapshot | None = None
+    merged = await _platforms(settings, cwd) if tenant else None
     shown: dict[str, str] = {}
     for path in paths:
         if os.path.isdir(path):
@@ -169,10 +177,19 @@ async def _read(
             read = await _sources(settings, cwd, (), os.path.abspath(path)).read(settle=False)
         whose = [*(snippet.path for snippet in read.snippets), *(finding.path for finding in read.findings)]
         shown = {one: _shown(one, path) for one in whose} | shown
-        named = _as_snippets(read, shown, tenant)
+        named = _as_snippets(read, shown, tenant, settings.secrets_directory)
         merged = named if merged is None else _both(merged, named)
     assert merged is not None
     return merged, shown
+
+
+async def _platforms(settings: Settings, cwd: str) -> Snapshot | None:
+    """What the platform has where this is run, if anything: a tenant's text may rely on it."""
+    layers = [each for each in settings.layers if each.trust is Trust.PLATFORM and os.path.isdir(each.directory)]
+    base = settings.fluent_bit.config
+    if not layers and base is None:
+        return None
+    return await _sources(settings, cwd, layers, base).read(settle=False)
 
 
 def _sources(settings: Settings, cwd: str, layers: Sequence[Layer], base: str | None) -> Sources:
@@ -183,6 +200,8 @@ def _sources(settings: Settings, cwd: str, layers: Sequence[Layer], base: str | 
         secrets_directory=settings.secrets_directory,
         settings=settings.sources,
         report=lambda report: None,
+        granted=granting(settings),
+        bounds=bounding(settings),
     )
 
 
@@ -199,7 +218,7 @@ def _near(path: str) -> str:
     return path if relative.startswith("..") else relative
 
 
-def _as_snippets(snapshot: Snapshot, shown: Mapping[str, str], tenant: str | None) -> Snapshot:
+def _as_snippets(snapshot: Snapshot, shown: Mapping[str, str], tenant: str | None, secrets_directory: str) -> Snapshot:
     """What was read, judged as snippets: of the platform, or of that tenant."""
     layer, trust = ("tenants", Trust.TENANT) if tenant else ("platform", Trust.PLATFORM)
 
@@ -213,7 +232,19 @@ def _as_snippets(snapshot: Snapshot, shown: Mapping[str, str], tenant: str | Non
     findings = tuple(
         replace(finding, snippet=named(finding.path)) if finding.snippet else finding for finding in snapshot.findings
     )
-    return replace(snapshot, snippets=snippets, base=None, findings=findings)
+    secrets = dict(_secrets_of(snippets, tenant, secrets_directory)) if tenant else snapshot.secrets
+    return replace(snapshot, snippets=snippets, base=None, findings=findings, secrets=secrets)
+
+
+def _secrets_of(snippets: Sequence[Snippet], tenant: str, directory: str) -> Iterator[tuple[str, Reference]]:
+    """The tenant's secrets that the text names: looked for where any of his are, else taken to be there."""
+    here = os.path.isdir(os.path.join(directory, tenant))
+    for version in versions_of(Snapshot("", tuple(snippets)), "/").values():
+        for name in version.variables:
+            key = secret_of(name)
+            path = os.path.join(directory, tenant, key[1] if key else "")
+            problem = told_of(path) if here else ""
+            yield name, Reference(path, None if problem else "not read", problem=problem)
 
 
 def _both(one: Snapshot, other: Snapshot) -> Snapshot:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.adapters.access import make_directory
 from supervisor.adapters.store import OWNED, usable_directory
 from supervisor.arguments import Invocation
+from supervisor.config.shapes.globs import covers, matches
 from supervisor.core.service import Frame
-from supervisor.settings import Settings
+from supervisor.settings import Limits, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,10 @@ def find_places(settings: Settings) -> Places:
     return Places(state, run, buffers, tuple(problems))
 
 
-def make_frame(settings: Settings, invocation: Invocation, cwd: str, buffers: str | None) -> Frame:
+def make_frame(
+    settings: Settings, invocation: Invocation, cwd: str, buffers: str | None, state: str | None = None
+) -> Frame:
+    """What stands around the snippets. Without `state` nobody remembers how far the inputs of tenants have read."""
     return Frame(
         cwd=cwd,
         environment=dict(os.environ),
@@ -61,7 +66,36 @@ def make_frame(settings: Settings, invocation: Invocation, cwd: str, buffers: st
         http_port=settings.fluent_bit.http_port,
         grace=settings.fluent_bit.grace,
         buffers=buffers,
+        policy=settings.policy,
+        offsets=None if state is None else os.path.join(state, "offsets"),
+        closed_ports=_own_ports(settings),
     )
+
+
+def _own_ports(settings: Settings) -> frozenset[int]:
+    addresses = (settings.api.metrics, settings.api.page)
+    return frozenset(int(address.rpartition(":")[2]) for address in addresses if address)
+
+
+def bounding(settings: Settings) -> Callable[[str], tuple[int, int]]:
+    """How much of a tenant's directory is read: more than is granted, so that policy can say what is too much."""
+
+    def bounds(tenant: str) -> tuple[int, int]:
+        grants = settings.policy.of(tenant)
+        limits = grants.limits if grants is not None else Limits()
+        return 2 * limits.snippet, 2 * limits.snippets
+
+    return bounds
+
+
+def granting(settings: Settings) -> Callable[[str, str], bool]:
+    """Whether a path was granted to a tenant: by name, or as a pattern that a grant covers."""
+
+    def granted(tenant: str, path: str) -> bool:
+        grants = settings.policy.of(tenant)
+        return grants is not None and any(matches(each, path) or covers(each, path) for each in grants.paths)
+
+    return granted
 
 
 def monitoring_port(wanted: int) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from making import make_frame, make_snapshot
 
-from supervisor.adapters.process import Processes
+from supervisor.adapters.process import Isolation, Processes
 from supervisor.adapters.store import lay_out
 from supervisor.adapters.trial import Trial, free_port
 from supervisor.core.assemble import assemble
@@ -64,9 +64,14 @@ class Trying:
 
 @asynccontextmanager
 async def trying(
-    binary: str, directory: Path, *, timeout: float = 10, buffers: str | None = "/nowhere/buffers"
+    binary: str,
+    directory: Path,
+    *,
+    timeout: float = 10,
+    buffers: str | None = "/nowhere/buffers",
+    isolation: Isolation | None = None,
 ) -> AsyncIterator[Trying]:
-    processes = Processes()
+    processes = Processes(isolation)
     processes.attach(asyncio.get_running_loop())
     sandbox = directory / "trial"
     trial = Trial(

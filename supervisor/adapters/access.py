@@ -1,4 +1,4 @@
-"""What may this uid do with a directory, and what stands in the files of one?"""
+"""What may this uid do with a directory?"""
 
 from __future__ import annotations
 
@@ -46,25 +46,3 @@ def short_of_space(directory: str) -> str:
     if found.f_blocks and free < LEAST_SPACE:
         return f"{free // 1024} KiB are free on the disk of {directory}"
     return f"no file can be made on the disk of {directory}" if found.f_files and not found.f_favail else ""
-
-
-SECRET_CAP = 64 * 1024  # bytes of one secret that are known, to keep it out of messages
-
-
-def values_in(directory: str) -> dict[str, str]:
-    """Name and text of the regular files in a directory, as far as they can be read; never for any output."""
-    values: dict[str, str] = {}
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return values
-    for name in names:
-        path = os.path.join(directory, name)
-        if name.startswith(".") or not os.path.isfile(path):
-            continue
-        try:
-            with open(path, "rb") as file:
-                values[name] = file.read(SECRET_CAP).decode("utf-8", "replace").rstrip("\r\n")
-        except OSError:
-            continue
-    return values

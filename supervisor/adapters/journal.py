@@ -1,7 +1,8 @@
 """How are decisions told on stderr? One line each, JSON or text, with stable `event` words.
 
 A reader that does not read must not stop us: lines go through a bounded queue to a thread of their own, and what does
-not fit is counted and told as soon as there is room again.
+not fit is counted and told as soon as there is room again. Secrets are hidden as soon as somebody is named who knows
+them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+from supervisor.core.redaction import Redaction, redaction_of
 
 LEVELS = ("debug", "info", "warning", "error")
 _WAITING = 2000  # lines
@@ -23,6 +27,7 @@ class Journal:
     """The supervisor's own log."""
 
     def __init__(self, *, level: str = "info", form: str = "json", descriptor: int = 2) -> None:
+        self.redaction: Callable[[], Redaction] = lambda: redaction_of({})  # asked for each line
         self._least = LEVELS.index(level)
         self._form = form
         self._descriptor = descriptor
@@ -37,7 +42,9 @@ class Journal:
             return
         if self._dropped and not self._lines.full():
             facts["dropped_lines"], self._dropped = self._dropped, 0
-        facts = {name: fact for name, fact in facts.items() if fact is not None}
+        redaction = self.redaction()
+        message = redaction.text(message)
+        facts = {name: redaction.within(fact) for name, fact in facts.items() if fact is not None}
         line = self._json(level, event, message, facts) if self._form == "json" else _text(level, event, message, facts)
         try:
             self._lines.put_nowait(line.encode("utf-8", "backslashreplace") + b"\n")

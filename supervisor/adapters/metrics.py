@@ -40,6 +40,7 @@ WATCH_MODES: Final = ("inotify", "polling", "timer", "off")
 EXITS: Final = ("0", "1", "255", "SIGABRT", "SIGKILL", "SIGSEGV", "SIGTERM")  # always shown; others when they come
 
 MAX_SNIPPETS: Final = 1000
+MAX_TENANTS: Final = 500
 OVERFLOW: Final = "overflow"  # never a snippet's name: those have a slash
 MAX_LABEL: Final = 200  # characters
 
@@ -188,6 +189,7 @@ class _Now(Collector):
         for labels, value in _accepted(status.snippets).items():
             accepted.add_metric(labels, value)
         yield accepted
+        yield from _backlogs(status)
         yield _gauge("child_up", "1 while Fluent Bit runs.", value=float(status.child.pid is not None))
 
     def _of_child(self) -> Iterator[Metric]:
@@ -230,6 +232,28 @@ def _accepted(snippets: tuple[SnippetStatus, ...]) -> dict[tuple[str, str, str],
             labels = ("", "", OVERFLOW)
         series[labels] = min(series.get(labels, 1.0), float(_is_accepted(one)))
     return series
+
+
+def _backlogs(status: Status) -> Iterator[Metric]:
+    """What waits on disk for each tenant that is known; `other` has the sum of the rest.
+
+    The largest have a series of their own; a tenant of which it is not known has none.
+    """
+    known = [(one.name, one.backlog) for one in status.tenants if one.backlog is not None]
+    known.sort(key=lambda one: (-one[1].bytes, one[0]))
+    rest = [*(backlog for _name, backlog in known[MAX_TENANTS:]), *status.stranded.values()]
+    series = [*known[:MAX_TENANTS], *((OTHER, backlog) for backlog in rest)]
+    sums: dict[str, tuple[int, int]] = {}
+    for name, backlog in series:
+        chunks, size = sums.get(_label(name), (0, 0))
+        sums[_label(name)] = chunks + backlog.chunks, size + backlog.bytes
+    chunked = _gauge("tenant_backlog_chunks", "Chunks on disk that wait to be delivered.", "tenant")
+    sized = _gauge("tenant_backlog_bytes", "Bytes of records in these chunks.", "tenant")
+    for name, (chunks, size) in sums.items():
+        chunked.add_metric([name], float(chunks))
+        sized.add_metric([name], float(size))
+    yield chunked
+    yield sized
 
 
 def _is_accepted(snippet: SnippetStatus) -> bool:

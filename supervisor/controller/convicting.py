@@ -27,6 +27,11 @@ class Convicting:
         self._unnamed: tuple[str, ...] = ()  # convicted only for having changed: acquitted if it happens without them
         self._since = 0.0
 
+    def with_paroled(self, changed: Collection[str], keys: Mapping[str, str]) -> list[str]:
+        """Those who changed, and who is tried in the very version that is suspected: it may have been good before."""
+        tried = [name for name, key in self._store.memory.parole.items() if keys.get(name) == key]
+        return list(dict.fromkeys((*changed, *tried)))
+
     async def judge(
         self,
         changed: Collection[str],
@@ -96,6 +101,13 @@ class Convicting:
         memory = self._store.memory
         await self._remember({n: each for n, each in memory.quarantine.items() if n not in names}, memory.parole)
         return True
+
+    async def clear(self) -> None:
+        """Nobody of those on parole was at fault."""
+        names, memory = sorted(self._store.memory.parole), self._store.memory
+        if names:
+            self._journal.say("info", "snippet.acquitted", f"it happens without them as well: {', '.join(names)}")
+            await self._remember(memory.quarantine, {})
 
     async def release(self, name: str) -> bool:
         """Give a snippet another chance at once. False: it was not kept out."""

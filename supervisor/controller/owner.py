@@ -19,10 +19,12 @@ from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child
 from supervisor.adapters.store import Store
+from supervisor.controller.backlogs import BacklogWatch
 from supervisor.controller.performer import Made, Performer, desired_of
 from supervisor.controller.preparing import Answer, Preparing
 from supervisor.controller.readiness import Readiness
-from supervisor.controller.report import Facts, runs_the_newest, status_of
+from supervisor.controller.report import Facts, gist, runs_the_newest, status_of
+from supervisor.controller.stalls import Stalls
 from supervisor.controller.waiting import Outcome, Request, Waiting
 from supervisor.controller.watches import Watches
 from supervisor.core import events as e
@@ -80,6 +82,7 @@ class Controller:
             childless=lambda: self._state.phase in (Phase.DOWN, Phase.BACKOFF),
             journal=journal,
             metrics=metrics,
+            policy=settings.policy,
         )
         self._state = State()
         self._group: asyncio.TaskGroup | None = None
@@ -87,11 +90,12 @@ class Controller:
         self._of_phase: set[asyncio.Task[None]] = set()  # those that end with the phase
         self._snapshot: Snapshot | None = None
         self._seen: dict[int, float] = {}  # serial → when its change was seen
-        self._waiting = Waiting()
+        self._waiting, self._readiness, self._stalls = Waiting(), Readiness(), Stalls()
         self._first: deque[e.Event] = deque()  # what has to be known before anything in the mailbox
         self._unwritten = ""  # what the disk refuses to remember; empty when all is written down
-        self._readiness = Readiness()
         self._later: asyncio.TimerHandle | None = None
+        self._named_tenants, storage = frozenset(settings.policy.tenants), self._performer.storage
+        self._backlog = BacklogWatch(lambda: storage(self._state), status=self.status, show=metrics.show)
 
     # --- how others reach it ----------------------------------------------------------------------------------
 
@@ -142,6 +146,7 @@ class Controller:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
+                self._start_task(self._backlog.run(), "backlog")
                 while self._state.phase is not Phase.STOPPED:
                     before = self._state
                     event = self._first.popleft() if self._first else await self._mailbox.get()
@@ -170,7 +175,6 @@ class Controller:
         return ""
 
     async def _turn(self, item: e.Event | Request) -> None:
-        asked = isinstance(item, Request)
         event: e.Event = e.Changed() if isinstance(item, Request) else item
         if isinstance(item, Request):
             self._preparing.allow_empty |= item.allow_empty
@@ -181,11 +185,14 @@ class Controller:
         before, (self._state, actions) = self._state, step(self._state, event)
         if isinstance(event, e.Changed):
             self._seen = {**dict(list(self._seen.items())[-_SEEN_KEPT:]), self._state.wanted: time.monotonic()}
-        if isinstance(item, Request) and asked:
+        if isinstance(item, Request):
             self._waiting.add(self._state.wanted, item.waiter)
         if isinstance(event, (e.Prepared, e.Refused)) and self._state.intake is not Intake.PREPARING:
             self._preparing.allow_empty = False  # it was meant for what is decided now
         self._note(before, event)
+        if before.good is not None and self._stalls.hear(event, before):
+            self._preparing.suspend(before.good)
+            self.post(e.Changed())
         for action in actions:
             if not await self._perform(action, event, before):
                 break
@@ -196,9 +203,7 @@ class Controller:
         if isinstance(event, e.Exited) and before.newcomer and self._state.phase is Phase.BACKOFF:
             self._performer.end_attempt("degraded", self._performer.trouble)
         if isinstance(event, e.Exited) and before.phase is Phase.STARTING and not before.newcomer:
-            self.post(
-                e.Changed()
-            )  # what was good does not start any more: perhaps something may run without a part of it
+            self.post(e.Changed())  # what was good does not start any more: something may without a part of it
         judged = self._preparing.judged
         settled = bool(self._waiting) and runs_the_newest(self._facts()) and not (judged and judged.waiting)
         refused = self._preparing.refusal if judged is not None and judged.refused else ""
@@ -277,7 +282,8 @@ class Controller:
             if answer.generation is not None:
                 seen = self._seen.get(serial, time.monotonic())
                 candidate = answer.judged.candidate if answer.judged is not None else None
-                made = Made(seen, answer.refusal_key, answer.keys, candidate)
+                reason = answer.judged.reason if answer.judged is not None else ""
+                made = Made(seen, answer.refusal_key, answer.keys, candidate, reason)
                 self._performer.add(answer.generation, made, self._state)
             if answer.trouble or (answer.ready is not None and self._state.phase is not Phase.BACKOFF):
                 self._performer.trouble = answer.trouble
@@ -300,8 +306,8 @@ class Controller:
         """Look again after that time, though nothing may have changed."""
         if self._later is not None:
             self._later.cancel()
-        loop = asyncio.get_running_loop()
-        self._later = loop.call_later(seconds, self.post, e.Changed()) if seconds is not None else None
+        later = asyncio.get_running_loop().call_later
+        self._later = None if seconds is None else later(seconds, self.post, e.Changed())
 
     def _follow_phase(self, before: State) -> None:
         """End the watches of the phase that was left, and start those of the one that was entered."""
@@ -342,9 +348,9 @@ class Controller:
                 self._journal.say("error", "child.unhealthy", f"the child is not well: {reason}")
 
     def _observed(self, observation: Observation, reading: Reading, baseline: Observation | None) -> None:
-        told = {_gist(warning) for warning in self._performer.reading.warnings} if self._performer.reading else set()
+        told = {gist(warning) for warning in self._performer.reading.warnings} if self._performer.reading else set()
         for warning in reading.warnings:
-            if _gist(warning) not in told:
+            if gist(warning) not in told:
                 self._journal.say("warning", "output.failing", warning)
         if reading.health is not Health.WELL:
             self._journal.say("debug", "health", reading.detail, health=reading.health.value)
@@ -360,10 +366,9 @@ class Controller:
         return status_of(self._facts())
 
     def _facts(self) -> Facts:
-        state, performer, judged = self._state, self._performer, self._preparing.judged
+        state, performer, judged, child = self._state, self._performer, self._preparing.judged, self._performer.child
         digest = judged.candidate.digest if judged is not None and judged.candidate is not None else ""
         back = performer.taken_back.get(digest)
-        child = performer.child
         return Facts(
             state=state,
             snapshot=self._snapshot,
@@ -389,9 +394,6 @@ class Controller:
             warnings=performer.reading.warnings if performer.reading is not None else (),
             watch_mode=self._watch_mode(),
             committed_at=performer.committed_at,
+            named_tenants=self._named_tenants,
+            backlogs=self._backlog.latest,
         )
-
-
-def _gist(warning: str) -> str:
-    """The warning without the counts in it, which grow from look to look."""
-    return warning.partition(" (")[0]

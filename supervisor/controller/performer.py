@@ -16,15 +16,19 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from supervisor.adapters.access import make_directory
+from supervisor.adapters.backlog import set_aside
 from supervisor.adapters.fluent_bit import FluentBit, child_environment
 from supervisor.adapters.health import Judge
 from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child
+from supervisor.adapters.secrets import unfit
 from supervisor.adapters.store import Store
 from supervisor.controller.convicting import Convicting
 from supervisor.controller.preparing import taken_back_finding
+from supervisor.controller.reasons import is_doubtful, start_reason
 from supervisor.controller.report import changed_members
+from supervisor.controller.stalls import REASON
 from supervisor.controller.watches import Look
 from supervisor.core import events as e
 from supervisor.core.blame import traced
@@ -61,6 +65,7 @@ class Made:
     refusal_key: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)  # snippet → key under which it would be convicted
     candidate: Candidate | None = None
+    reason: str = ""  # what changed, in a word
 
 
 NOTHING_KNOWN = Made(0.0)
@@ -123,7 +128,13 @@ class Performer:
             case e.Install(number):
                 await self.on_disk(lambda: self._store.install(self.generations[number]))
             case e.Spawn(number, incarnation):
-                self._spawn(number, incarnation, before, state)
+                generation = self.generations[number]
+                if generation.storage:  # nobody holds it now; an input of a backlog's name would hide that
+                    await self.on_disk(lambda: set_aside(generation.storage))
+                if self.trouble_of_secrets(generation):
+                    self._post(e.Exited(incarnation, self.trouble, outside=True, unstarted=True))
+                else:
+                    self._spawn(number, incarnation, before, state)
             case e.Reload(number):
                 return await self._reload(number, state)
             case e.Stop():
@@ -138,6 +149,11 @@ class Performer:
             case e.FallBack(number):
                 await self.on_disk(lambda: self._store.commit(number))
         return True
+
+    def storage(self, state: State) -> str:
+        """Where chunks lie for what runs, or ran last; empty when that is not known."""
+        generation = self.generations.get(state.current or state.good or 0)
+        return generation.storage if generation is not None else ""
 
     def signal(self, number: signal.Signals) -> None:
         if self.child is not None:
@@ -160,6 +176,13 @@ class Performer:
 
     # --- the child --------------------------------------------------------------------------------------------
 
+    def trouble_of_secrets(self, generation: Generation) -> bool:
+        """Whether Fluent Bit must not read the tenants' secrets as they lie there now, whatever was seen before."""
+        if problem := unfit(generation.secrets):
+            self.trouble = problem
+            self._journal.say("error", "secret.unfit", f"{problem}: not to be read by generation {generation.number}")
+        return bool(problem)
+
     def _spawn(self, number: int, incarnation: int, before: State, state: State) -> None:
         generation, old = self.generations[number], self.look.generation
         self._make_directories(generation)
@@ -175,7 +198,7 @@ class Performer:
         self.child, self._reloading = child, False
         self._remember_child(child)
         self.restarts += old is not None
-        self._metrics.child_started(_start_reason(before, state, first=old is None))
+        self._metrics.child_started(start_reason(before, state, first=old is None))
         self._journal.say("info", "child.started", f"Fluent Bit started with generation {number}", pid=child.pid)
         self.look = self._look_at(child, generation, state)
 
@@ -203,6 +226,8 @@ class Performer:
         child, generation, old = self.child, self.generations[number], self.look.generation
         if child is None or not child.alive():
             return False  # its exit is on its way
+        if self.trouble_of_secrets(generation):
+            return False  # the next look leaves out whose secret that is
         self._make_directories(generation)
         count = await self._fluent_bit.reload_count(old.endpoint) if old is not None else None
         if count is None:
@@ -215,7 +240,8 @@ class Performer:
         self._ran, self.look = old, look
         changed = ", ".join(changed_members(old, generation)) or None
         message = f"reloading to generation {number}"
-        self._journal.say("info", "reload.requested", message, pid=child.pid, changed=changed)
+        reason = self._made.get(number, NOTHING_KNOWN).reason or None
+        self._journal.say("info", "reload.requested", message, pid=child.pid, changed=changed, reason=reason)
         return True
 
     def take_up_what_ran(self, state: State) -> None:
@@ -251,7 +277,8 @@ class Performer:
             return  # going back, or coming up again: no attempt at anything new
         made = self._made.get(generation.number)
         began = made.seen if made is not None else time.monotonic()
-        self.attempt = Attempt(ApplyStatus(generation.number, method, "applying", "", time.time(), 0.0), began)
+        reason = made.reason if made is not None else ""
+        self.attempt = Attempt(ApplyStatus(generation.number, method, "applying", reason, time.time(), 0.0), began)
 
     def end_attempt(self, outcome: str, reason: str) -> None:
         attempt = self.attempt
@@ -270,7 +297,7 @@ class Performer:
             self.attempt = replace(attempt, live=time.monotonic())
 
     async def _commit(self, number: int, state: State) -> None:
-        self.end_attempt("committed", "")
+        self.end_attempt("committed", self.attempt.status.reason if self.attempt is not None else "")
         self.baseline = self.counted or self.baseline
         generation = self.generations[number]
         self.taken_back.clear()
@@ -293,16 +320,18 @@ class Performer:
         made = self._made.get(number, NOTHING_KNOWN)
         words = self._pointed_at(made, event, before)
         sure = self.generations.get(before.fallback or 0)
+        if made.reason == REASON:
+            await self.convicting.clear()  # it happens without them as well
         young = sure is not None and before.newcomer and before.phase is Phase.PROBATION and not words
         changed = changed_members(sure if young else good, generation)  # what was good may be young, and at fault
         message = self._announce(number, good, changed, reason, event)
         if (
             not await self.convicting.judge(
-                [name for name in changed if name in generation.members],
+                self.convicting.with_paroled([n for n in changed if n in generation.members], made.keys),
                 words,
                 made.keys,
                 reason,
-                doubtful=_is_doubtful(event, before) or any(name not in generation.members for name in changed),
+                doubtful=is_doubtful(event, before) or any(name not in generation.members for name in changed),
                 alone=good is None,
                 late=young or not before.newcomer,
             )
@@ -350,25 +379,6 @@ class Performer:
     def _complaints(self) -> tuple[Finding, ...]:
         child = self.child
         return self._fluent_bit.complaints(child, self.look.mark) if child is not None else ()
-
-
-def _is_doubtful(event: e.Event, before: State) -> bool:
-    """Whether the config need not be the cause at all."""
-    match event:
-        case e.Exited(outside=outside):
-            return outside
-        case e.Unresponsive():
-            return before.phase is Phase.STARTING
-        case _:
-            return False
-
-
-def _start_reason(before: State, state: State, *, first: bool) -> str:
-    if first:
-        return "start"
-    if state.newcomer:
-        return "restart"
-    return "crash" if before.phase in (Phase.BACKOFF, Phase.STEADY) else "revert"
 
 
 def desired_of(generations: dict[int, Generation], digest: str) -> Generation | None:

@@ -15,8 +15,10 @@ from typing import Any
 from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.store import Store
+from supervisor.config.lint.elsewhere import GRANTS
+from supervisor.controller.stalls import REASON, without_suspects
 from supervisor.core import events as e
-from supervisor.core import quarantine
+from supervisor.core import pace, quarantine
 from supervisor.core.assemble import Assembled
 from supervisor.core.selection import Version, Versions
 from supervisor.model import (
@@ -29,6 +31,7 @@ from supervisor.model import (
     StoreError,
 )
 from supervisor.prepare import Judged, Judgement, errors, with_paths
+from supervisor.settings import Limits, Policy
 
 RETRY_FIRST = 0.5  # seconds until an unanswered question is asked again; doubles
 RETRY_CAP = 15.0
@@ -65,6 +68,7 @@ class Preparing:
         childless: Callable[[], bool],
         journal: Journal,
         metrics: Metrics,
+        policy: Policy,
     ) -> None:
         self._restart_always, self._other_outputs = restart_always, other_outputs
         self._judgement, self._store, self._on_disk, self._made_by = judgement, store, on_disk, made_by
@@ -76,6 +80,10 @@ class Preparing:
         self.unanswered = ""  # why there is no judgement of the newest snapshot yet
         self.allow_empty = False
         self._told = ""
+        self._policy = policy
+        self._moments: pace.Moments = {}  # when changes of tenants went live
+        self._suspended: int | None = None  # a good generation that does not hold
+        self._room_in: float | None = None  # seconds until a tenant who changed too much may go on
 
     async def prepare(
         self, snapshot: Snapshot, running: Generation | None, good: Generation | None, outdated: Callable[[], bool]
@@ -106,12 +114,16 @@ class Preparing:
         versions = await asyncio.to_thread(self._judgement.versions, snapshot, accepted)
         proven = known.digest if known is not None and not childless and known.made_by == self._made_by else ""
         in_probation = known is not None and known is not good
+        suspending = known is not None and known is good and known.number == self._suspended
+        if suspending:
+            versions, proven = await self._suspend(versions), ""
 
         async def judge(withheld: Mapping[str, Finding]) -> Judged:
-            veto = lambda found: self._veto(found, running)  # noqa: E731
+            veto = lambda found: None if suspending else self._veto(found, running)  # noqa: E731
             return await self._judgement.judge(snapshot, versions=versions, proven=proven, withheld=withheld, veto=veto)
 
-        judged = self.judged = await self._with_parole(versions, judge, in_probation)
+        judged = await self._with_parole(versions, judge, in_probation, nobody=suspending)
+        judged = self.judged = replace(judged, reason=REASON) if suspending else judged
         self.refusal = _first(judged)
         if isinstance(judged.verdict, Inconclusive):
             return judged.verdict
@@ -119,22 +131,34 @@ class Preparing:
             self._journal.say("error", "internal.error", judged.assembled.trace)
         if isinstance(judged.verdict, Rejected) or judged.candidate is None:
             return self._refuse(judged)
-        if judged.dropped and judged.changed == judged.dropped and not childless:
+        if judged.dropped and judged.changed == judged.dropped and not childless and not _must_leave(judged):
             return self._refuse(judged)  # nobody gains anything, and whoever runs would lose
         return await self._accept(judged, running, good)
 
     async def _with_parole(
-        self, versions: Versions, judge: Callable[[Mapping[str, Finding]], Awaitable[Judged]], in_probation: bool
+        self,
+        versions: Versions,
+        judge: Callable[[Mapping[str, Finding]], Awaitable[Judged]],
+        in_probation: bool,
+        *,
+        nobody: bool,
     ) -> Judged:
-        """The judgement, without who is kept out. Who is on parole is tried alone, when nobody else can be."""
+        """The judgement, without who is kept out. Who is on parole is tried alone, when nobody else can be.
+
+        `nobody`: of these none is tried yet.
+        """
         memory = self._store.memory
         changed = versions.changed
 
         def key_of(name: str) -> str:
             return self._key_of(versions.new[name])
 
+        new, now = {name: versions.new[name] for name in changed}, time.time()
+        slow = pace.waits(new, self._moments, self._changes_granted, now)
+        self._room_in = pace.next_free(new.values(), self._moments, self._changes_granted, now)
+
         def withheld(on_trial: str, passed_over: Collection[str]) -> dict[str, Finding]:
-            return quarantine.withheld(
+            return slow | quarantine.withheld(
                 changed,
                 key_of,
                 memory.quarantine,
@@ -152,7 +176,7 @@ class Preparing:
             return await judge({**dict(quarantine.waiting_for(on_trial, others)), **withheld(on_trial, ())})
         passed_over = set(paroled)
         judged = await judge(withheld("", passed_over))
-        if not paroled or judged.changed or isinstance(judged.verdict, Inconclusive):
+        if nobody or not paroled or judged.changed or isinstance(judged.verdict, Inconclusive):
             return judged  # whoever is not suspected goes first
         passed_over.clear()
         while True:
@@ -175,7 +199,10 @@ class Preparing:
         if candidate.idle:
             return Answer(e.Ready(None, False), judged=judged, again=again, trouble=_first(judged))
         key = self._store.refusal_key(candidate, self._made_by, os.environ)
-        if taken_back := self._store.memory.refused.get(key):
+        wanted = (
+            self._childless() and judged.dropped
+        )  # what was good cannot start as it is, so this gets another chance
+        if not wanted and (taken_back := self._store.memory.refused.get(key)):
             finding = taken_back_finding(taken_back)
             self.judged = replace(judged, verdict=Rejected((finding,)), findings=(*judged.findings, finding))
             return Answer(None, trouble=taken_back, again=again)
@@ -184,9 +211,36 @@ class Preparing:
         except StoreError as error:
             return Inconclusive(f"{error}; what runs goes on")
         self._snapshots = {**dict(list(self._snapshots.items())[-1:]), generation.number: judged.selected}
+        if running is None or generation.number != running.number:
+            tenants = (tenant for name in judged.changed if (tenant := self._tenant_of(name, judged)) is not None)
+            self._moments = pace.counted(self._moments, tenants, time.time())
         ready = e.Ready(generation.number, self._needs_restart(generation, running))
         keys = {name: self._key_of(version) for name, version in judged.versions.items()}
         return Answer(ready, generation, _first(judged), key, keys, judged, again)
+
+    def _changes_granted(self, tenant: str) -> int:
+        grants = self._policy.of(tenant)
+        return grants.limits.changes if grants is not None else Limits().changes
+
+    def _tenant_of(self, name: str, judged: Judged) -> str | None:
+        version = judged.versions.get(name)
+        return version.snippet.tenant if version is not None else None  # what is gone counts when it comes back
+
+    def suspend(self, generation: int) -> None:
+        """That one is good and stands still again and again: go on without those who may be why."""
+        self._suspended = generation
+
+    async def _suspend(self, versions: Versions) -> Versions:
+        rest, suspects = without_suspects(versions, self._key_of)
+        memory = self._store.memory
+        if not suspects.items() <= memory.parole.items():
+            names = ", ".join(suspects)
+            message = f"the engine stands still again and again, so these are left out, and tried alone later: {names}"
+            self._journal.say("error", "parole.begun", message)
+            await self._on_disk(
+                lambda: self._store.judge_snippets(memory.quarantine, {**memory.parole, **suspects}, memory.late)
+            )
+        return rest
 
     async def _made_of(self, generation: Generation | None) -> Snapshot | None:
         if generation is None:
@@ -203,7 +257,7 @@ class Preparing:
         return self._store.version_key(version.key, self._made_by, values)
 
     def _again(self, judged: Judged) -> float | None:
-        moments = [quarantine.next_moment(self._store.memory.quarantine, judged.waiting, time.time())]
+        moments = [quarantine.next_moment(self._store.memory.quarantine, judged.waiting, time.time()), self._room_in]
         if any(finding.rule == "not-tried-yet" for finding in judged.findings):
             moments.append(UNTRIED_PAUSE)
         if any(finding.rule in _WORLDLY for finding in errors(judged.findings)):
@@ -252,6 +306,11 @@ class Preparing:
                 event = "candidate.refused" if finding.severity is Severity.ERROR else "candidate.warning"
                 facts = {"rule": finding.rule, "snippet": finding.snippet or None, "line": finding.line}
                 self._journal.say(finding.severity.value, event, sentence(finding), **facts)
+
+
+def _must_leave(judged: Judged) -> bool:
+    """Whether somebody who runs does what he was not granted, or has come to do so."""
+    return any(finding.rule in GRANTS and finding.snippet in judged.dropped for finding in errors(judged.findings))
 
 
 def _first(judged: Judged) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from supervisor.controller.tenants import remarks_on, stranded_of, tenants_of
 from supervisor.core.machine import Intake, Phase, State
 from supervisor.model import (
     Accepted,
     ApplyStatus,
+    Backlogs,
     ChildStatus,
     Finding,
     Generation,
@@ -42,6 +44,8 @@ class Facts:
     warnings: tuple[str, ...]
     watch_mode: str
     committed_at: float | None
+    named_tenants: frozenset[str]  # in the settings
+    backlogs: Backlogs | None  # what waits on disk; None: not known
 
 
 def status_of(facts: Facts) -> Status:
@@ -49,6 +53,8 @@ def status_of(facts: Facts) -> Status:
     in_sync = runs_the_newest(facts) and not left_out(facts)
     findings = all_findings(facts)
     digest = judged.candidate.digest if judged is not None and judged.candidate is not None else None
+    snippets = tuple(_snippets(facts, findings))
+    tenants = tenants_of(snippets, facts.named_tenants, facts.backlogs)
     return Status(
         phase=state.phase.value,
         intake=state.intake.value,
@@ -62,14 +68,22 @@ def status_of(facts: Facts) -> Status:
         good=_generation(facts.good),
         last_apply=facts.last_apply,
         child=facts.child,
-        snippets=tuple(_snippets(facts, findings)),
+        snippets=snippets,
         findings=findings,
-        tenants=tuple(sorted({s.tenant for s in facts.snapshot.snippets if s.tenant})) if facts.snapshot else (),
-        warnings=facts.warnings + (facts.snapshot.alarms if facts.snapshot else ()),
+        tenants=tenants,
+        stranded=stranded_of(tenants, facts.backlogs),
+        warnings=tuple(_warnings(facts)),
         watch_mode=facts.watch_mode,
         reverted=facts.undone,
         committed_at=facts.committed_at,
     )
+
+
+def _warnings(facts: Facts) -> Iterable[str]:
+    yield from facts.warnings
+    yield from facts.snapshot.alarms if facts.snapshot else ()
+    if facts.backlogs is not None:
+        yield from remarks_on(facts.backlogs)
 
 
 def left_out(facts: Facts) -> frozenset[str]:
@@ -182,3 +196,8 @@ NOTHING_YET = Status(
     snippets=(),
     findings=(),
 )
+
+
+def gist(warning: str) -> str:
+    """The warning without the counts in it, which grow from look to look."""
+    return warning.partition(" (")[0]

@@ -137,7 +137,7 @@ class Watches:
             observation, reading = await self._read(look, time.monotonic() - began)
             elapsed = time.monotonic() - began
             if reading.health is Health.UNWELL:
-                self._post(events.Failed(state.epoch, reading.detail, reading.suspects))
+                self._post(events.Failed(state.epoch, reading.detail, reading.suspects, _is_stalled(observation)))
                 return
             enough = length if reading.health is Health.WELL else 2 * length
             if observation.answering and elapsed >= enough:
@@ -171,9 +171,13 @@ class Watches:
             self._observed(observation, reading, liveness.baseline())
             self._post(events.Observed(self._must_restart(observation)))
             if reading.health is Health.UNWELL:
-                self._post(events.Failed(state.epoch, reading.detail))
+                self._post(events.Failed(state.epoch, reading.detail, stalled=_is_stalled(observation)))
                 return
             pause = interval * STEADY_STRETCH if reading.health is Health.WELL else interval
+
+
+def _is_stalled(observation: Observation) -> bool:
+    return observation.alive and observation.answering and observation.outputs is None
 
 
 def backoff_delay(attempt: int, jitter: float) -> float:

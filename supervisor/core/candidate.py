@@ -10,7 +10,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supervisor.config.classic import runs_in_main
 from supervisor.config.lint import Located, plain, variables_of
@@ -21,14 +21,19 @@ from supervisor.model import (
     Candidate,
     CopiedFile,
     Entry,
+    Group,
     Kind,
     Needed,
+    Node,
     OutputInstance,
     RenderedFile,
+    Scalar,
     Section,
     Snippet,
 )
+from supervisor.settings import PREFIX
 
+_VARIABLE = re.compile(r"\$\{([^}:]*)((?::-[^}]*)?\})")
 _PIPELINE = {Kind.INPUT, Kind.FILTER, Kind.OUTPUT, Kind.CUSTOM, Kind.STREAM_TASK}
 
 
@@ -46,6 +51,7 @@ class Parts:
 
 def make_candidate(parts: Parts, frame: Frame) -> Candidate:
     """The parts, written; pure."""
+    parts = concealed(parts, frame)
     located, service, copies, watched = parts.located, parts.service, parts.copies, parts.watched
     rendered = list(_stretches(located))
     main = render_main(service.entries, list(parts.env), [file.name for file in rendered])
@@ -65,7 +71,58 @@ def make_candidate(parts: Parts, frame: Frame) -> Candidate:
         directories=tuple(_directories(located, service, frame)),
         outputs=tuple(_outputs(located, frame)),
         idle=not (kinds & _PIPELINE) and not frame.pipeline and not service.asked_for_server,
+        storage=_storage(service, frame),
+        secrets=tuple(_secrets(parts)),
     )
+
+
+def concealed(parts: Parts, frame: Frame) -> Parts:
+    """The parts with names for the secrets that nobody can guess.
+
+    What stands in the file of a secret is expanded once more when Fluent Bit puts it into a property (5.1.1): whoever
+    writes one secret could name another in it. What is named elsewhere, too, keeps its name: set by the config itself,
+    or named in a file that is copied, or on the command line.
+    """
+    elsewhere = [*(copy.content for copy in parts.copies.values()), " ".join(frame.arguments).encode(errors="replace")]
+    said = {entry.key for snippet, entry in parts.env if snippet}
+    names = {entry.key for snippet, entry in parts.env if not snippet} - said
+    names = {name for name in names if not any(f"${{{name}".encode() in text for text in elsewhere)}
+    if not names:
+        return parts
+    into = {name: f"{name}.{hashlib.sha256(f'{frame.salt}{name}'.encode()).hexdigest()[:24]}" for name in names}
+
+    def renamed(found: re.Match[str]) -> str:
+        return f"${{{into.get(found[1], found[1])}{found[2]}"
+
+    def node(value: Node) -> Node:
+        match value:
+            case Scalar(text=text) if "${" in text:
+                return replace(value, text=_VARIABLE.sub(renamed, text))
+            case Scalar():
+                return value
+            case Group(entries=entries):
+                return replace(value, entries=tuple(replace(each, value=node(each.value)) for each in entries))
+            case _:
+                return replace(value, items=tuple(map(node, value.items)))
+
+    def entry(value: Entry) -> Entry:
+        return replace(value, value=node(value.value))
+
+    located = (
+        replace(place, section=replace(place.section, entries=tuple(map(entry, place.section.entries))))
+        for place in parts.located
+    )
+    env = ((s, entry(each) if s else replace(each, key=into.get(each.key, each.key))) for s, each in parts.env)
+    said_service = tuple((snippet, entry(each)) for snippet, each in parts.service.entries)
+    return replace(parts, located=tuple(located), env=tuple(env), service=replace(parts.service, entries=said_service))
+
+
+def _secrets(parts: Parts) -> Iterator[str]:
+    """Paths of the tenants' secrets."""
+    for snippet, entry in parts.env:
+        if not snippet and entry.key.startswith(PREFIX) and isinstance(entry.value, Group):
+            said = {each.key: each.value.text for each in entry.value.entries if isinstance(each.value, Scalar)}
+            yield said.get("uri", "").removeprefix("file://")
 
 
 def _directories(located: Sequence[Located], service: Service, frame: Frame) -> Iterator[Needed]:
@@ -75,9 +132,14 @@ def _directories(located: Sequence[Located], service: Service, frame: Frame) -> 
             if path not in named:
                 named.add(path)
                 yield Needed(path, place.snippet.name, place.section.line)
-    storage = posixpath.join(frame.cwd, service.value("storage.path") or "")  # the command line's may be relative
-    if service.value("storage.path") and "${" not in storage and storage not in named:
+    if (storage := _storage(service, frame)) and storage not in named:
         yield Needed(storage, "")
+
+
+def _storage(service: Service, frame: Frame) -> str:
+    """Where chunks lie; empty when they lie nowhere, or where variables say. The command line's may be relative."""
+    path = service.value("storage.path")
+    return posixpath.join(frame.cwd, path) if path and "${" not in path else ""
 
 
 def _stretches(located: Sequence[Located]) -> Iterator[RenderedFile]:

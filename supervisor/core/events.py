@@ -98,6 +98,7 @@ class Failed:
     epoch: int
     reason: str = ""
     suspects: tuple[str, ...] = ()  # snippets whose own outputs show it
+    stalled: bool = False  # it answers, and its engine does not turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from enum import Enum, auto
 from supervisor.config.lint import variables_of
 from supervisor.config.parse import is_yaml, parse, parse_as_yaml
 from supervisor.config.paths import wanted
+from supervisor.core.tenancy.names import secret_name
 from supervisor.model import Document, Finding, Include, Kind, Reference, Severity, Snapshot, Snippet, Trust
 
 INCLUDED_AS_CLASSIC = "included.conf"  # a name that is read as classic
@@ -38,6 +39,7 @@ class Version:
     key: str  # equal: the same text, referring to the same texts, read with the same faults
     references: Mapping[str, Reference] = field(default_factory=dict)  # by path
     variables: frozenset[str] = frozenset()  # names that it reads from the environment
+    secrets: tuple[str, ...] = ()  # digests of those that it names
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,17 @@ class Versions:
     def removed(self) -> tuple[str, ...]:
         staying = set(self.staying)
         return tuple(name for name in self.old if name not in staying)
+
+    def reason(self, names: Iterable[str]) -> str:
+        """What makes these snippets differ from what was accepted: `secret`, `file` (that they refer to), `snippet`."""
+        found = {self._reason(name) for name in names}
+        return next((reason for reason in ("snippet", "file", "secret") if reason in found), "")
+
+    def _reason(self, name: str) -> str:
+        new, old = self.new.get(name), self.old.get(name)
+        if new is None or old is None or new.snippet.digest != old.snippet.digest:
+            return "snippet"
+        return "secret" if new.secrets != old.secrets and new.references == old.references else "file"
 
     def _is_held(self, name: str) -> bool:
         """Whether a file that is only there because another one includes it is still named by an accepted one."""
@@ -129,7 +142,7 @@ def versions_of(snapshot: Snapshot, cwd: str) -> dict[str, Version]:
 
 
 def _version(snapshot: Snapshot, snippet: Snippet, root: str, faults: Mapping[str, list[Finding]], cwd: str) -> Version:
-    document = _document(snippet, root) if snippet.trust is not Trust.TENANT else None
+    document = _document(snippet, root)
     known = {**snapshot.references, **snapshot.kept.get(snippet.name, {})}
     main = snapshot.base if snippet.trust is Trust.BASE and snapshot.base else root
     references: dict[str, Reference] = {}
@@ -140,10 +153,13 @@ def _version(snapshot: Snapshot, snippet: Snippet, root: str, faults: Mapping[st
     told = [snippet.digest]
     told += [f"{path}={reference.digest}" for path, reference in sorted(references.items())]
     variables = _variables(document)
-    told += [f"${name}={digest}" for name, digest in _secrets(snapshot, variables)]
+    if snippet.trust is Trust.TENANT:
+        variables = frozenset(secret_name(snippet.tenant or "", name) for name in variables)
+    secrets = tuple(f"${name}={digest}" for name, digest in _secrets(snapshot, variables))
+    told += secrets
     told += [f"!{fault.rule}:{fault.line}:{fault.message}" for fault in faults.get(snippet.name, ())]
     whole = hashlib.sha256("\0".join(told).encode("utf-8", "surrogateescape")).hexdigest()
-    return Version(snippet, whole, references, variables)
+    return Version(snippet, whole, references, variables, secrets)
 
 
 def _document(snippet: Snippet, root: str) -> Document | None:
@@ -188,8 +204,11 @@ def selected(versions: Versions, picks: Picks) -> Snapshot:
     for name, version in chosen.items():
         if name in reachable and picks[name] is Pick.OLD and (references := _kept(versions, name, version)):
             kept[name] = references
+    named = {v for name, version in chosen.items() if picks[name] is Pick.OLD for v in version.variables}
+    before = versions.accepted.secrets if versions.accepted is not None else {}
     return replace(
         newest,
+        secrets={**{name: secret for name, secret in before.items() if name in named}, **newest.secrets},
         digest=_digest(newest, chosen, reachable),
         snippets=snippets,
         includes=tuple(replace(i, targets=tuple(t for t in i.targets if t in paths)) for i in includes),

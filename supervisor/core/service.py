@@ -15,6 +15,7 @@ from supervisor.config.lint import Located
 from supervisor.config.schema import Schema
 from supervisor.core.lone_pair import is_routed_unasked
 from supervisor.model import Endpoint, Entry, Finding, Kind, Scalar, Severity, Trust
+from supervisor.settings import Policy
 
 _REPEATABLE = ("parsers_file", "plugins_file", "streams_file")  # each one named is loaded, none overrides another
 _SERVER = ("http_server", "http_listen", "http_port")
@@ -37,6 +38,10 @@ class Frame:
     http_port: int = 2020
     grace: float = 5.0  # seconds
     buffers: str | None = None  # None: no place for them
+    policy: Policy = field(default_factory=Policy)  # what tenants are granted
+    offsets: str | None = None  # directory for how far the inputs of tenants have read; None: there is none
+    closed_ports: frozenset[int] = frozenset()  # of the supervisor itself: no destination for tenants
+    salt: str = field(default="", repr=False)  # with which the names of secrets are made
     schema: Schema | None = field(default=None, repr=False, compare=False)  # of the binary; None: it was not asked
 
 

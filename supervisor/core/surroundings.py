@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from supervisor.config.lint import Context, Located, Monitoring, Referred
 from supervisor.config.paths import Wanted, resolve
 from supervisor.core.service import Frame, Service, expand
-from supervisor.model import Kind, Reference, Snapshot, Snippet
+from supervisor.model import Kind, Reference, Snapshot, Snippet, Trust
 
 _LOADING = ("-e", "--plugin")
 
@@ -38,8 +38,22 @@ def surroundings(
         unseen_plugins=_loads_plugins(frame, located),
         unseen_pipeline=frame.pipeline,
         monitoring=Monitoring(service.value("http_listen") or "", int(port)) if port.isdecimal() else None,
+        promised=_promised(frame, located),
+        reaching=frozenset(
+            tenant for tenant in _tenants(located) if (found := frame.policy.of(tenant)) and found.platform_outputs
+        ),
         storage_path=service.value("storage.path") is not None,
     )
+
+
+def _promised(frame: Frame, located: Sequence[Located]) -> frozenset[str]:
+    """What tenants were granted to subscribe to: whether it is there is not their business."""
+    grants = [found for tenant in _tenants(located) if (found := frame.policy.of(tenant)) is not None]
+    return frozenset(each.match for granted in grants for each in granted.subscribe)
+
+
+def _tenants(located: Sequence[Located]) -> frozenset[str]:
+    return frozenset(place.snippet.tenant or "" for place in located if place.snippet.trust is Trust.TENANT)
 
 
 def references_of(snapshot: Snapshot, snippet: str) -> Mapping[str, Reference]:

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from supervisor.config.parse import parse
-from supervisor.core.policy import refuse_tenants
 from supervisor.core.service import Frame
-from supervisor.model import Finding, Severity
+from supervisor.model import Finding, Severity, Trust
 from supervisor.prepare.examining import assembled_or_explained
 from supervisor.prepare.judgement import Judged
 
@@ -28,7 +27,9 @@ def by_cause(judged: Judged, frame: Frame) -> Judged:
     """
     if not any(finding.rule in _NEEDS_OTHERS for finding in judged.findings):
         return judged
-    admitted, _ = refuse_tenants(judged.snapshot.snippets)
+    snippets = judged.snapshot.snippets
+    wrong = {f.snippet for f in judged.findings if f.severity is Severity.ERROR and f.rule not in _NEEDS_OTHERS}
+    admitted = [one for one in snippets if one.trust is not Trust.TENANT or one.name not in wrong]
     readable = tuple(one for one in admitted if parse(one.content, one.path).document is not None)
     whole = assembled_or_explained(replace(judged.snapshot, snippets=readable), frame, None)
     if whole.parts is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +22,7 @@ from supervisor.model import (
     Rejected,
     Severity,
     Snapshot,
+    Snippet,
     Trust,
     Verdict,
 )
@@ -37,7 +39,7 @@ Veto = Callable[[Assembled], Finding | None]
 _RANK = {Trust.BASE: 0, Trust.PLATFORM: 1, Trust.TENANT: 2}
 _DEPENDS = frozenset(  # rules that a change of somebody else can break or mend
     ("unknown-parser", "unknown-route-output", "unreachable-match", "output-without-match", "port-taken", "no-output")
-)
+) | {"undelivered-input", "subscription-overlap"}
 _OWN_DUPLICATES = frozenset(("duplicate-key", "duplicate-service"))
 
 
@@ -56,6 +58,7 @@ class Judged:
     changed: frozenset[str] = frozenset()  # snippets that go live, are new in their version, or gone
     versions: Mapping[str, Version] = field(default_factory=dict)  # of all that is in, by name
     questions: int = 0  # selections that were examined
+    reason: str = ""  # what changed, in a word: snippet, file (that one refers to), secret
 
     @property
     def candidate(self) -> Candidate | None:
@@ -143,13 +146,22 @@ class Judgement:
 
 
 def _in_precedence(versions: Versions, names: Sequence[str]) -> list[str]:
-    """Base before platform before tenants; among equals, load order."""
+    """Base before platform before tenants; of these who wants least first: nobody waits for one who wants much.
+
+    Among equals, load order.
+    """
+
+    def snippet(name: str) -> Snippet:
+        return (versions.new.get(name) or versions.old[name]).snippet
 
     def rank(name: str) -> int:
-        version = versions.new.get(name) or versions.old[name]
-        return _RANK[version.snippet.trust]
+        return _RANK[snippet(name).trust]
 
-    return sorted(names, key=rank)
+    def tenant_of(name: str) -> str | None:
+        return snippet(name).tenant
+
+    changes = Counter(tenant_of(name) for name in names)
+    return sorted(names, key=lambda name: (rank(name), changes[tenant_of(name)] if tenant_of(name) else 0))
 
 
 class _Round:
@@ -234,6 +246,7 @@ class _Round:
             changed=frozenset({*joined, *versions.removed, *admission.dropped}),
             versions={name: each for name, each in picked(versions, admission.picks).items() if name in within},
             questions=self.questions,
+            reason=versions.reason((*joined, *versions.removed)),
         )
 
     def unanswered(self, verdict: Inconclusive) -> Judged:

@@ -8,6 +8,7 @@ the process's environment: the caller hands both over.
 from __future__ import annotations
 
 from supervisor.settings.fields import FIELDS, Field, settings_table
+from supervisor.settings.grants import PREFIX, Grants, Limits, Policy, Subscription
 from supervisor.settings.nouns import (
     ApiSettings,
     ApplySettings,
@@ -24,16 +25,21 @@ from supervisor.settings.values import read_duration, read_size
 
 __all__ = [
     "FIELDS",
+    "PREFIX",
     "ApiSettings",
     "ApplySettings",
     "Field",
     "FluentBitSettings",
+    "Grants",
     "HealthSettings",
+    "Limits",
     "LogSettings",
+    "Policy",
     "Resolved",
     "Settings",
     "SourcesSettings",
     "StateSettings",
+    "Subscription",
     "ValidateSettings",
     "describe",
     "read_duration",

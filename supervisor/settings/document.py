@@ -6,7 +6,6 @@ bounded. Scalars stay text (so `10:30` is no number in base sixty); their reader
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -128,22 +127,3 @@ def kind_of(value: Value) -> str:
             return "a list"
         case Table():
             return "a mapping"
-
-
-def plain(value: Value) -> object:
-    """The same as Python values: dict, list, str, int, float, bool and None."""
-    match value:
-        case Table(entries):
-            return {key: plain(inner) for key, (_, inner) in entries.items()}
-        case Listing(items):
-            return [plain(item) for item in items]
-        case Leaf(text, unquoted):
-            if not unquoted:
-                return text
-            if value.empty:
-                return None
-            if re.fullmatch(r"[-+]?(0|[1-9][0-9]{0,17})", text):
-                return int(text)
-            if re.fullmatch(r"[-+]?[0-9]{1,17}\.[0-9]{1,17}", text):
-                return float(text)
-            return _WORDS.get(text, text)

@@ -42,10 +42,10 @@ DEFAULT_LAYERS = (
 )
 
 OPAQUE = {
-    "policy": "what every tenant may use, unless granted more",
-    "tenants": "what single tenants are granted",
+    "policy": "what is granted to every tenant, see [Tenants](#tenants); without it nothing",
+    "tenants": "what is granted to single tenants, besides",
 }
-"""Mappings that only the file can say; their content is read by the rooms that enforce it."""
+"""Mappings that only the file can say; `granting` reads them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.model import Layer
+from supervisor.settings.grants import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +76,4 @@ class Settings:
     health: HealthSettings
     api: ApiSettings
     log: LogSettings
-    policy: Mapping[str, object] = field(default_factory=dict)  # defaults for tenants, as written
-    tenants: Mapping[str, object] = field(default_factory=dict)  # tenant → its grants, as written
+    policy: Policy = field(default_factory=Policy)  # what tenants are granted

@@ -10,8 +10,10 @@ from typing import Any
 
 from supervisor.model import Layer, SettingsError
 from supervisor.settings import values
-from supervisor.settings.document import Leaf, Listing, Table, Unreadable, Value, kind_of, plain, read_document
+from supervisor.settings.document import Leaf, Listing, Table, Unreadable, Value, kind_of, read_document
 from supervisor.settings.fields import DEFAULT_LAYERS, FIELDS, OPAQUE, ROOMS, Field
+from supervisor.settings.granting import read_policy
+from supervisor.settings.grants import Policy
 from supervisor.settings.nouns import Settings
 from supervisor.settings.values import did_you_mean, shown
 
@@ -81,7 +83,7 @@ def resolve(
     _read_flags(reading, flags)
     found = {each.path: _single(reading, each) for each in FIELDS}
     layers = _layers(reading)
-    opaque = {key: _opaque(reading, key) for key in OPAQUE}
+    policy = _policy(reading)
     found = {key: _absolute(reading, key, value, cwd) for key, value in found.items()}
     layers = tuple(Layer(each.name, _joined(reading, each, cwd), each.trust) for each in layers)
     origins = {key: reading.given[key].origin if key in reading.given else "default" for key in _every_path()}
@@ -90,7 +92,7 @@ def resolve(
     _compare(reading, found, layers, origins)
     if reading.problems:
         raise SettingsError("\n".join(reading.problems))
-    return Resolved(_settings(found, layers, opaque), origins)
+    return Resolved(_settings(found, layers, policy), origins)
 
 
 def _every_path() -> list[str]:
@@ -229,22 +231,16 @@ def _layer(reading: _Reading, value: Value, index: int, origin: str) -> Layer | 
         return None
 
 
-def _opaque(reading: _Reading, key: str) -> dict[str, Any]:
-    given = reading.given.get(key)
-    if given is None or (isinstance(given.value, Leaf) and given.value.empty):
-        return {}
-    if not isinstance(given.value, Table):
-        reading.complain(key, given.origin, kind_of(given.value), f"a mapping such as `{_example(key)}`")
-        return {}
-    if key == "tenants":
-        for name, (line, inner) in given.value.entries.items():
-            origin = f"{given.origin.rpartition(':')[0]}:{line}"
-            if not values.is_label(name) or name == "platform":
-                expected = "a tenant's name: lower-case letters, digits and hyphens, at most 63; 'platform' is reserved"
-                reading.complain(key, origin, shown(name), expected)
-            elif not isinstance(inner, Table) and not (isinstance(inner, Leaf) and inner.empty):
-                reading.complain(f"{key}.{name}", origin, kind_of(inner), "a mapping with what is granted")
-    return {name: plain(inner) for name, (_, inner) in given.value.entries.items()}
+def _policy(reading: _Reading) -> Policy:
+    given = {key: reading.given.get(key) for key in OPAQUE}
+    origin = next((each.origin for each in given.values() if each is not None), "")
+    path = origin.rpartition(":")[0]
+
+    def complain(key: str, line: int, problem: str) -> None:
+        reading.problems.append(f"{key} ({path}:{line}): {problem}")
+
+    policy, tenants = (given[key].value if given[key] else None for key in ("policy", "tenants"))  # type: ignore[union-attr]
+    return read_policy(policy, tenants, complain)
 
 
 def _example(key: str) -> str:
@@ -318,7 +314,7 @@ def _compare(
             complain("layers", f"two layers have the {what} {twice!r}")
 
 
-def _settings(found: Mapping[str, object], layers: tuple[Layer, ...], opaque: Mapping[str, dict[str, Any]]) -> Settings:
+def _settings(found: Mapping[str, object], layers: tuple[Layer, ...], policy: Policy) -> Settings:
     rooms: dict[str, Any] = {
         name: of(**{path.partition(".")[2]: value for path, value in found.items() if path.startswith(f"{name}.")})
         for name, of in ROOMS.items()
@@ -329,8 +325,7 @@ def _settings(found: Mapping[str, object], layers: tuple[Layer, ...], opaque: Ma
         secrets_directory=str(found["secrets.directory"]),
         buffers_directory=str(found["buffers.directory"]),
         run_directory=str(found["run.directory"]),
-        policy=opaque["policy"],
-        tenants=opaque["tenants"],
+        policy=policy,
     )
 
 
@@ -345,7 +340,8 @@ def describe(resolved: Resolved) -> str:
         lines.append((f"layers.{layer.name}", f"{layer.directory} ({layer.trust})", resolved.origins["layers"]))
     if not settings.layers:
         lines.append(("layers", "none", resolved.origins["layers"]))
-    for key, of in (("policy", settings.policy), ("tenants", settings.tenants)):
-        lines.append((key, ", ".join(of) or "none", resolved.origins[key]))
+    said = "none" if settings.policy.everybody is None else "given"
+    lines.append(("policy", said, resolved.origins["policy"]))
+    lines.append(("tenants", ", ".join(settings.policy.tenants) or "none", resolved.origins["tenants"]))
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
     return "".join(f"{path:<{widths[0]}}  {value:<{widths[1]}}  # {origin}\n" for path, value, origin in lines)

@@ -56,6 +56,20 @@ def read_size(text: str) -> int:
     return int(match[1]) * _SIZES[match[2]]
 
 
+def _positive_size(text: str) -> int:
+    size = read_size(text)
+    if size <= 0:
+        raise ValueError("zero is too small")
+    return size
+
+
+def _buffer_size(text: str) -> int:
+    size = read_size(text)
+    if size < 8 << 20:
+        raise ValueError("a chunk may have 2 MiB and more: below that records would be dropped while all is well")
+    return size
+
+
 def _positive_duration(text: str) -> float:
     seconds = read_duration(text)
     if seconds <= 0:
@@ -161,6 +175,9 @@ DURATION = Kind(read_duration, "a duration such as 10s, 300ms or 1m30s")
 POSITIVE_DURATION = Kind(_positive_duration, "a duration above zero such as 10s, 300ms or 1m30s")
 PORT = Kind(_integer(1, 65535), "a port from 1 to 65535 such as 2020")
 KEPT = Kind(_integer(2, 1000), "a whole number from 2 to 1000 such as 10")
+COUNT = Kind(_integer(1, 1_000_000), "a whole number from 1 to 1000000")
+BUFFER = Kind(_buffer_size, "a size of at least 8MiB such as 100MiB")
+SIZE = Kind(_positive_size, "a size such as 64KiB or 10MiB")
 BOOLEAN = Kind(_boolean, "true or false")
 ADDRESS = Kind(_address, "HOST:PORT, :PORT or off, such as 127.0.0.1:9534", empty=True)
 DIRECTORY = Kind(_path, "a directory such as /var/lib/fluent-bit-supervisor")

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import find_real_binary
 from trying import ENV, Trying, parts_of, trying
 
+from supervisor.adapters.process import Sandbox
 from supervisor.adapters.store import lay_out
 from supervisor.adapters.trial.signs import READY
 from supervisor.core.candidate import Parts, make_candidate
@@ -51,7 +52,7 @@ async def bare_start(bench: Trying, parts: Parts, directory: Path) -> float:
     for database in directory.glob("*.db*"):
         database.unlink()
     began = time.perf_counter()
-    child = bench.processes.spawn([BINARY, "-c", config], env=ENV, cwd=None, echo_stderr=False, expendable=True)
+    child = bench.processes.spawn([BINARY, "-c", config], env=ENV, cwd=None, echo_stderr=False, sandbox=Sandbox())
     try:
         while READY not in child.stderr_since(0):
             assert not await child.ended_within(STEP), child.stderr_since(0)

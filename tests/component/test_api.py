@@ -19,6 +19,7 @@ from conftest import eventually
 from supervisor.adapters.api import Answer, Api, doors
 from supervisor.model import (
     ApplyStatus,
+    Backlog,
     ChildStatus,
     Finding,
     GenerationStatus,
@@ -26,6 +27,7 @@ from supervisor.model import (
     SnippetState,
     SnippetStatus,
     Status,
+    TenantStatus,
 )
 
 ODD_NAME = 'tenants/shop/ä "b" \udc80\n?#%2F.conf'
@@ -50,7 +52,7 @@ STATUS = Status(
         SnippetStatus(ODD_NAME, "tenants", "shop", SnippetState.LIVE, "d3", "d3"),
     ),
     findings=(FINDING,),
-    tenants=("shop",),
+    tenants=(TenantStatus("shop", {"live": 1}, Backlog(2, 300)),),
 )
 
 

@@ -13,7 +13,7 @@ import pytest
 from component.process_table import ENV, attached, children, gone, python, said
 from conftest import eventually
 
-from supervisor.adapters.process import Processes
+from supervisor.adapters.process import Processes, Sandbox
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def _free_port() -> int:
 async def test_fluent_bit_runs_listens_and_stops(processes: Processes, real: str) -> None:
     port = _free_port()
     argv = [real, "-H", "-P", str(port), "-i", "dummy", "-o", "null"]
-    child = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, expendable=True)
+    child = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, sandbox=Sandbox())
 
     await eventually(lambda: child.listens_on(port))
     usage = child.usage()
@@ -194,7 +194,7 @@ async def test_fluent_bit_runs_listens_and_stops(processes: Processes, real: str
 async def test_a_killed_fluent_bit_leaves_no_command_that_holds_its_port(processes: Processes, real: str) -> None:
     port = _free_port()
     argv = [real, "-H", "-P", str(port), "-i", "exec", "-p", "command=sleep 600", "-p", "interval_sec=1", "-o", "null"]
-    child = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, expendable=True)
+    child = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, sandbox=Sandbox())
     await eventually(lambda: child.listens_on(port))
     await eventually(lambda: any(children(shell) for shell in children(child.pid)))
     [shell] = children(child.pid)
@@ -204,7 +204,7 @@ async def test_a_killed_fluent_bit_leaves_no_command_that_holds_its_port(process
     await child.wait()
 
     await eventually(lambda: gone(shell) and gone(sleep))
-    second = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, expendable=True)
+    second = processes.spawn(argv, env=ENV, cwd=None, echo_stderr=False, sandbox=Sandbox())
     await eventually(lambda: second.listens_on(port))
 
 

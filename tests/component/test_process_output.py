@@ -146,6 +146,114 @@ def test_a_closed_stderr_does_not_hold_up_the_child() -> None:
     assert echoing.stdout == b"turned\n0\n"
 
 
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+REDACTING = """
+import asyncio, os, subprocess, sys, time
+from supervisor.adapters.process.output import Echo
+from supervisor.core.redaction import Redaction
+class Known:
+    redaction = Redaction({"platform/KEY": "s3cr3t-value", "shop/PEM": "first line\\nsecond line"})
+async def main(program, look=lambda echo: None):
+    outlet, inlet = os.pipe()
+    echo = Echo(asyncio.get_running_loop(), outlet, True, lambda: Known.redaction)
+    child = subprocess.Popen([sys.executable, "-c", program], stderr=inlet, stdin=subprocess.PIPE)
+    os.close(inlet)
+    await asyncio.to_thread(look, child)
+    lag = 0.0
+    while child.poll() is None:
+        before = time.monotonic()
+        await asyncio.sleep(0.01)
+        lag = max(lag, time.monotonic() - before)
+    await echo.caught_up()
+    print(echo.since(0)[-200:], lag, sep="\\n", end="")
+"""
+
+
+def redacting(program: str, more: str = "") -> tuple[bytes, str, float]:
+    """What reaches our stderr of what a program writes, what is kept of it, and the longest turn of the loop (s)."""
+    script = f"{REDACTING}\n{more or f'asyncio.run(main({program!r}))'}"
+    done = subprocess.run(python(script), capture_output=True, timeout=60, check=True)
+    kept, _, lag = done.stdout.decode().rpartition("\n")
+    return done.stderr, kept, float(lag)
+
+
+def test_a_secret_reaches_no_stderr_and_what_was_said_is_kept_to_be_understood() -> None:
+    said = "x 's3cr3t-value' y\\nsecond line\\nczNjcjN0LXZhbHVl\\n"
+
+    shown, kept, _ = redacting(f'import os; os.write(2, b"{said}")')
+
+    assert shown == b"x '***' y\n***\n***\n"
+    assert kept == "x 's3cr3t-value' y\nsecond line\nczNjcjN0LXZhbHVl\n"
+
+
+def test_a_secret_that_is_written_byte_by_byte_is_hidden() -> None:
+    text = b"x s3cr3t-value y s3cr3t s3cr3t-va"
+    write = f"import os, time\nfor byte in {text}: os.write(2, bytes([byte])); time.sleep(0.002)"
+
+    assert redacting(write)[0] == b"x *** y s3cr3t ***"
+
+
+def test_a_line_without_a_secret_is_shown_while_the_program_waits() -> None:
+    """The program goes on only when its first line has been read from our stderr."""
+    program = "import os, sys\nos.write(2, b'ready: s3cr3\\n')\nsys.stdin.readline()\nos.write(2, b'gone\\n')"
+    wait = f"""
+def look(child):
+    sys.stdin.readline()
+    child.communicate(b"on\\n")
+asyncio.run(main({program!r}, look))
+"""
+    echoing = subprocess.Popen(
+        python(REDACTING + wait), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert echoing.stderr is not None
+    first = echoing.stderr.readline()
+    _, rest = echoing.communicate(b"on\n", timeout=30)
+
+    assert (first, rest) == (b"ready: s3cr3\n", b"gone\n")
+
+
+def test_a_secret_that_became_known_meanwhile_is_hidden() -> None:
+    program = (
+        "import os, sys\nos.write(2, b'new-value\\n')\nsys.stdin.readline()\nos.write(2, b's3cr3t-value new-value\\n')"
+    )
+    rotate = f"""
+def look(child):
+    Known.redaction = Redaction({{"platform/KEY": "new-value", "#1/platform/KEY": "s3cr3t-value"}})
+    child.communicate(b"on\\n")
+asyncio.run(main({program!r}, look))
+"""
+    assert redacting("", rotate)[0].endswith(b"*** ***\n")
+
+
+def test_a_flood_is_redacted_without_a_stop_of_the_loop() -> None:
+    """200 MB with a secret in every tenth line. The limit is far above what a busy machine needs for a turn."""
+    flood = (
+        "import os\nline = b'[error] could not connect to host, payload abcdefghijklmnopqrstuvwxyz 0123456789\\n'\n"
+        "block = (line * 9 + b'[error] s3cr3t-value\\n') * 60\n"
+        "for _ in range(200_000_000 // len(block)):\n    rest = block\n    while rest: rest = rest[os.write(2, rest):]"
+    )
+
+    shown, _, lag = redacting(flood)
+
+    assert b"s3cr3t" not in shown
+    assert shown.count(b"[error] ***\n") > 200_000
+    assert lag < 2
+
+
+def test_a_fault_while_redacting_shows_nothing_and_holds_up_nobody() -> None:
+    fault = f"""
+class Broken:
+    def split(self, data, *, ended=False): raise RecursionError(data)
+Known.redaction = Broken()
+asyncio.run(main({"import os; os.write(2, b's3cr3t-value' * 100000)"!r}))
+"""
+    shown, _, _ = redacting("", fault)
+
+    assert b"s3cr3t" not in shown
+    assert b"bytes left out: RecursionError]" in shown
+
+
 # --- run-once --------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ import pytest
 from component.process_table import ENV, attached, children, sh
 from conftest import eventually
 
-from supervisor.adapters.process import Processes
+from supervisor.adapters.process import Processes, Sandbox
 from supervisor.model import ProcessError
 
 
@@ -66,11 +66,11 @@ async def test_environment_and_directory_are_the_given_ones(processes: Processes
     }
 
 
-async def test_an_expendable_program_has_no_streams_no_core_and_is_killed_first(processes: Processes) -> None:
+async def test_a_program_in_a_sandbox_has_no_streams_no_core_and_is_killed_first(processes: Processes) -> None:
     script = (
         "seen=$(readlink /proc/$$/fd/0 /proc/$$/fd/1); echo $seen >&2; ulimit -c >&2; cat /proc/self/oom_score_adj >&2"
     )
-    child = processes.spawn(sh(script), env=ENV, cwd=None, echo_stderr=False, expendable=True)
+    child = processes.spawn(sh(script), env=ENV, cwd=None, echo_stderr=False, sandbox=Sandbox())
 
     await child.wait()
 

@@ -11,6 +11,7 @@ from doubles.kubelet_volume import KubeletVolume
 from watched import following, sources_in
 
 from supervisor.adapters.sources import Limits
+from supervisor.model import LEADS_OUT, Reference
 
 LUA = "[FILTER]\n    name lua\n    match *\n    script {}\n    call f\n"
 TLS = "[OUTPUT]\n    name http\n    match *\n    tls.ca_file {}\n"
@@ -130,16 +131,17 @@ async def test_a_secret_is_nowhere_in_a_snapshot_and_its_digest_needs_the_key(ro
 async def test_a_tenants_variable_is_a_file_of_its_own_secrets_there_or_not(root: Path) -> None:
     (root / "secrets/platform/ES_PASSWORD").write_text("not for tenants")
     (root / "tenants.d/team-a/a.conf").write_text(SECRET)
-    path = str(root / "secrets/team-a/ES_PASSWORD")
+    private, path = "tenant.team-a.ES_PASSWORD", str(root / "secrets/team-a/ES_PASSWORD")
 
     without = await sources_in(root).read()
     (root / "secrets/team-a/ES_PASSWORD").write_text("own")
     with_it = await sources_in(root).read()
 
-    assert without.secrets == with_it.secrets == {}
-    assert (without.references[path].digest, without.references[path].problem) == (None, "is not there")
-    assert with_it.references[path].digest is not None
-    assert with_it.references[path].content is None
+    assert without.secrets == {private: Reference(path, None, problem="is not there")}
+    assert list(with_it.secrets) == [private]
+    assert with_it.secrets[private].digest is not None
+    assert with_it.secrets[private].content is None
+    assert without.references == with_it.references == {}
 
 
 @pytest.mark.parametrize("name", ["../platform/ES_PASSWORD", "/etc/passwd", ".hidden"])
@@ -147,7 +149,45 @@ async def test_a_variable_that_is_no_plain_name_refers_to_no_file(root: Path, na
     (root / "secrets/platform/ES_PASSWORD").write_text("not for tenants")
     (root / "tenants.d/team-a/a.conf").write_text(SECRET.replace("ES_PASSWORD", name))
 
+    snapshot = await sources_in(root).read()
+
+    assert snapshot.references == snapshot.secrets == {}
+
+
+@pytest.mark.parametrize(("target", "told"), [("/etc/passwd", True), ("/proc/self/environ", True), ("own.txt", False)])
+async def test_a_link_that_leads_a_tenants_input_out_of_what_was_granted_is_told(
+    root: Path, target: str, told: bool
+) -> None:
+    logs = root / "logs"
+    logs.mkdir()
+    (logs / "own.txt").write_text("x\n")
+    (logs / "a.log").symlink_to(target)
+    (root / "tenants.d/team-a/a.conf").write_text(f"[INPUT]\n    name tail\n    path {logs}/*.log\n")
+
+    def granted(tenant: str, path: str) -> bool:
+        return tenant == "team-a" and path.startswith(f"{logs}/")
+
+    problems = [found.problem for found in (await sources_in(root, granted=granted).read()).references.values()]
+
+    assert [problem.startswith(LEADS_OUT) for problem in problems] == ([True] if told else [])
+
+
+async def test_what_a_tenant_was_not_granted_is_not_even_looked_for(root: Path) -> None:
+    (root / "tenants.d/team-a/a.conf").write_text("[INPUT]\n    name tail\n    path /etc/*\n")
+
     assert (await sources_in(root).read()).references == {}
+
+
+async def test_of_a_tenants_files_no_more_is_read_than_he_is_bound_to(root: Path) -> None:
+    (root / "tenants.d/team-a/a.conf").write_text("#" * 101)
+    (root / "tenants.d/team-b").mkdir(exist_ok=True)
+    (root / "tenants.d/team-b/b.conf").write_text("#" * 101)
+    bounds = {"team-a": (100, 10), "team-b": (200, 10)}
+
+    snapshot = await sources_in(root, bounds=bounds.__getitem__).read()
+
+    assert [snippet.tenant for snippet in snapshot.snippets] == ["team-b"]
+    assert [finding.rule for finding in snapshot.findings] == ["too-large"]
 
 
 async def test_the_rotation_of_a_secret_volume_is_a_change_and_a_rewrite_of_the_same_is_none(root: Path) -> None:

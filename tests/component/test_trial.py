@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 from conftest import eventually
 from trying import ENV, Trying, trying
 
+from supervisor.adapters.process import find_isolation
 from supervisor.adapters.trial import free_port, memory_room, taken, too_little_room
 from supervisor.adapters.trial.signs import COMPLAINT_RULE
 from supervisor.core.rehearsal import Listening
@@ -135,6 +138,56 @@ async def test_a_crash_that_does_not_repeat_is_not_believed(tmp_path: Path) -> N
 
     async with trying(script(tmp_path, then=then), tmp_path) as bench:
         assert await bench.start(GOOD) == Accepted()
+
+
+@pytest.mark.parametrize(
+    ("number", "timed_out"),
+    [(int(signal.SIGXCPU), True), (int(signal.SIGXFSZ), False)],
+)
+async def test_an_end_at_a_limit_of_the_sandbox_blames_nobody(tmp_path: Path, number: int, timed_out: bool) -> None:
+    for then in (f"kill -{number} $$", f"exit {128 + number}"):
+        async with trying(script(tmp_path, then=then), tmp_path) as bench:
+            verdict = await bench.start(GOOD)
+
+        assert isinstance(verdict, Inconclusive)
+        assert verdict.timed_out == timed_out
+
+
+@pytest.mark.parametrize(
+    "last_words",
+    [
+        "[/src/lib/cmetrics/src/cmt_map.c:136 errno=12] Cannot allocate memory",
+        "ERROR: mmap (12)ERROR: mmap (12)",
+        f"{STAMP}[error] [luajit] invalid lua content, error=4: not enough memory",
+    ],
+)
+async def test_a_crash_for_want_of_memory_blames_nobody(tmp_path: Path, last_words: str) -> None:
+    async with trying(script(tmp_path, says=(last_words,), then="kill -11 $$"), tmp_path) as bench:
+        assert await bench.start(GOOD) == Inconclusive("the trial start ran out of memory")
+
+
+async def test_a_crash_that_needs_a_limit_is_not_believed(tmp_path: Path) -> None:
+    then = f"test $(ulimit -v) = unlimited || kill -11 $$; echo '{READY}' >&2; sleep 600"
+
+    async with trying(script(tmp_path, then=then), tmp_path) as bench:
+        assert await bench.start(GOOD) == Accepted()
+
+
+@pytest.mark.skipif(find_isolation().user is None, reason="no other user can be had here")
+async def test_a_refusal_for_want_of_rights_is_asked_again_with_ours() -> None:
+    refuses = f"echo '{STAMP}[error] [tls] cannot open key: Permission denied' >&2; echo '{FAILED}' >&2; exit 255"
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        directory = Path(made)
+        directory.chmod(0o755)
+        ran = directory / "ran"
+        ran.touch(0o666)
+        ran.chmod(0o666)
+        then = f"id -u >>{ran}; test $(id -u) = 0 || {{ {refuses}; }}; echo '{READY}' >&2; sleep 600"
+
+        async with trying(script(directory, then=then), directory) as bench:
+            assert await bench.start(GOOD) == Accepted()
+
+        assert ran.read_text().split() == [str(find_isolation().user), "0"]
 
 
 async def test_of_a_crash_the_longest_last_words_count(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ CANARY = "canary-5d1f0c7e9b"
 
 
 def said_by_us(supervisor: object) -> str:
-    """All our own lines, as opposed to Fluent Bit's, which pass through as they are."""
+    """All our own lines, as opposed to Fluent Bit's, which pass through us."""
     log = supervisor.log()  # type: ignore[attr-defined]
     return "\n".join(line for line in log.splitlines() if line.startswith('{"ts"'))
 
@@ -27,7 +27,7 @@ def matching(regex: str) -> str:
 def test_a_secret_that_fluent_bit_repeats_in_an_error_stays_secret(
     tmp_path: Path, real: str, place: str, trial: bool
 ) -> None:
-    """At a trial nobody hears Fluent Bit's own words; where it really starts they pass through as they are."""
+    """At a trial nobody hears Fluent Bit's own words; where it really starts they pass through us."""
     secrets = tmp_path / "secrets" / "platform"
     secrets.mkdir(parents=True)
     environment = {}
@@ -48,7 +48,11 @@ def test_a_secret_that_fluent_bit_repeats_in_an_error_stays_secret(
         assert "could not compile regex pattern '[z-a]" in finding["message"]
         assert "could not compile regex pattern '[z-a]" in status["reason"]
         assert len(supervisor.events("generation.reverted")) == (0 if trial else 1)
-        assert (CANARY in supervisor.log()) == (not trial), "Fluent Bit did repeat it, where it is heard"
+        assert CANARY not in supervisor.log()
+        hidden = "***" if place == "file" else "${TOKEN}"
+        repeated_line = f"could not compile regex pattern '[z-a]{hidden}'"
+        said_by_it = [line for line in supervisor.log().splitlines() if not line.startswith('{"ts"')]
+        assert any(repeated_line in line for line in said_by_it) == (not trial), "it repeats it, where it is heard"
         assert CANARY not in json.dumps(status)
         assert CANARY not in said_by_us(supervisor)
         kept = [path for place in ("state", "run") for path in tmp_path.glob(f"{place}/**/*") if path.is_file()]

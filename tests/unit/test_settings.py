@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from supervisor.model import Layer, SettingsError, Trust
 from supervisor.settings import (
     FIELDS,
+    Grants,
     Resolved,
     describe,
     read_duration,
@@ -85,8 +86,8 @@ def test_every_value_says_where_it_came_from() -> None:
 def test_the_documented_file_says_the_defaults() -> None:
     ours, defaults = resolved(text=THE_WHOLE_INTERFACE).settings, resolved().settings
 
-    assert ours.policy == {"plugins": {"outputs": ["http"]}}
-    assert ours.tenants == {"shop": {"paths": ["/var/log/shop/*.log"]}}
+    assert ours.policy.everybody == Grants(outputs=frozenset({"http"}))
+    assert ours.policy.tenants == {"shop": Grants(outputs=frozenset({"http"}), paths=("/var/log/shop/*.log",))}
     for name in ("fluent_bit", "layers", "secrets_directory", "buffers_directory", "state", "run_directory"):
         assert getattr(ours, name) == getattr(defaults, name)
     for name in ("sources", "validate", "apply", "health", "api", "log"):
@@ -351,33 +352,6 @@ def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
         resolved(text=text)
 
 
-# --- grants --------------------------------------------------------------------------------------------------
-
-
-def test_policy_and_grants_keep_the_types_of_their_values() -> None:
-    text = "policy: {a: 1, b: 1.5, c: true, d: null, e: '1', f: [x, 10s], g: 010, h: 1:30}\n"
-
-    policy = resolved(text=text).settings.policy
-
-    assert policy == {"a": 1, "b": 1.5, "c": True, "d": None, "e": "1", "f": ["x", "10s"], "g": "010", "h": "1:30"}
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("policy: [a]\n", "policy (s.yaml:1): found a list, expected a mapping"),
-        ("tenants: yes\n", "tenants (s.yaml:1): found a single value"),
-        ("tenants:\n  Shop: {}\n", "tenants (s.yaml:2): found 'Shop'"),
-        ("tenants:\n  platform: {}\n", "'platform' is reserved"),
-        ("tenants:\n  shop: [a]\n", "tenants.shop (s.yaml:2): found a list"),
-    ],
-)
-def test_policy_and_grants_must_have_the_right_shape(text: str, said: str) -> None:
-    (line,) = problems(text=text)
-
-    assert said in line
-
-
 # --- what is shown -------------------------------------------------------------------------------------------
 
 
@@ -404,6 +378,14 @@ def test_the_description_has_a_line_with_origin_for_every_setting() -> None:
     assert lines["sources.quiet"].split()[1] == "300ms"
     assert "shop" in lines["tenants"]
     assert "/var/log" not in lines["tenants"]
+    assert lines["policy"].split()[1] == "given"
+
+
+def test_a_file_that_grants_nothing_is_described_so() -> None:
+    lines = {line.split()[0]: line for line in describe(resolved()).splitlines()}
+
+    assert lines["policy"].split() == ["policy", "none", "#", "default"]
+    assert lines["tenants"].split() == ["tenants", "none", "#", "default"]
 
 
 def test_the_table_has_a_row_for_every_setting() -> None:

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 
 from supervisor.adapters.fluent_bit import command, messages
 from supervisor.adapters.fluent_bit.monitoring import Monitoring
-from supervisor.adapters.process import Child, Completed, Processes, describe_exit
+from supervisor.adapters.process import Child, Completed, Processes, Sandbox, describe_exit, lacked_rights, limit_met
 from supervisor.config.schema import Schema, read_schema
-from supervisor.model import Endpoint, Finding, Inconclusive, Observation, ProcessError, Verdict
+from supervisor.model import Endpoint, Finding, Inconclusive, Observation, ProcessError, Rejected, Verdict
 
 _STEP = 0.02  # seconds between two questions while waiting for an outcome
 _ANSWER_LIMIT = 0.5  # seconds for one of them: a frozen process accepts connections and never answers
@@ -32,6 +32,7 @@ _CLOCKS_DIFFER = 2.0  # seconds; Fluent Bit counts whole ones
 _OUTPUT_LIMIT = 256 * 1024  # bytes of a dry-run's output
 _SCHEMA_LIMIT = 16 * 1024 * 1024  # bytes of a schema; 5.1.1 prints 0.7 MB
 
+_BARE = Sandbox()
 _VERSION = re.compile(r"^Fluent Bit v(\d+)\.(\d+)(\S*)", re.MULTILINE)
 _TOLD_TO_STOP = re.compile(r"caught signal \(SIG(?:TERM|INT|QUIT)\)")
 _FIRST_WITH_RELOAD = (2, 1)
@@ -100,6 +101,7 @@ class FluentBit:
         child_only: tuple[str, ...] = (),  # e.g. -q, with which a dry-run would fail without a word
         validate_timeout: float,
         secrets: Callable[[], Mapping[str, str]] = dict,  # values that its messages must not leak, by name
+        learn: Callable[[Mapping[str, str]], None] = lambda variables: None,  # told what the child is about to read
     ) -> None:
         self._processes = processes
         self._binary = binary
@@ -108,7 +110,7 @@ class FluentBit:
         self._validate_timeout = validate_timeout
         self._monitoring = Monitoring()
         self._environment: Mapping[str, str] = {}  # of the child, as far as its config names it
-        self._secrets = secrets
+        self._secrets, self._learn = secrets, learn
         self._spawned_at = 0.0
         self.identified = Binary(binary)  # what the latest self-test found out
         self._schema: tuple[str, Schema | None] | None = None  # the identity of the binary that told it
@@ -162,19 +164,37 @@ class FluentBit:
         self._schema = (identity, schema)
         return schema
 
-    async def dry_run(self, config: str, env: Mapping[str, str]) -> Verdict:
+    async def dry_run(
+        self, config: str, env: Mapping[str, str], *, scratch: str = "", reads: Iterable[str] = (), lines: int = 0
+    ) -> Verdict:
         """Let Fluent Bit check a config without running it. Values of `env` are redacted in what is found.
 
+        It is kept in a sandbox for so many `lines`. `scratch`: the directory around the config, if it was made for this
+        call; a user of its own is let in. `reads`: what else Fluent Bit will read. Where a refusal may come of rights
+        that this user has not, ours decide.
         A binary that could not be used is looked at again first: what is no Fluent Bit has no say about a config.
         """
         if self.identified.error and (await self.identify()).error:
             return Inconclusive(self.identified.error)
+        isolation = self._processes.isolation
+        named = (self._binary, self._cwd, *reads, *(() if scratch else (config,)))
+        sandbox = isolation.sandbox(seconds=self._validate_timeout, lines=lines, reads=named)
+        if sandbox.stranger and scratch and not await asyncio.to_thread(isolation.let_in, scratch, config):
+            sandbox = sandbox.with_our_rights()
+        answer = await self._dry_run(config, env, sandbox)
+        if sandbox.stranger and lacked_rights(said_in(answer)):
+            answer = await self._dry_run(config, env, sandbox.with_our_rights())
+        return answer
+
+    async def _dry_run(self, config: str, env: Mapping[str, str], sandbox: Sandbox) -> Verdict:
         try:
-            done = await self._run(command.dry_run_arguments(config, self._arguments), env)
+            done = await self._run(command.dry_run_arguments(config, self._arguments), env, sandbox=sandbox)
         except ProcessError as error:
             return Inconclusive(str(error))
         if done.timed_out:
             return Inconclusive(f"the dry-run did not end within {self._validate_timeout:g} s")
+        if limit := limit_met(done.returncode):
+            return Inconclusive(f"the dry-run {limit}")
         return messages.verdict(done.returncode, done.stderr, {**env, **self._secrets()})
 
     def spawn(self, config: str, env: Mapping[str, str], named: Iterable[str] = ()) -> Child:
@@ -184,6 +204,7 @@ class FluentBit:
         """
         arguments = [self._binary, *self._child_only, *command.child_arguments(config, self._arguments)]
         self._environment = {name: env[name] for name in named if name in env}
+        self._learn(self._environment)
         self._spawned_at = time.monotonic()
         return self._processes.spawn(arguments, env=env, cwd=self._cwd)
 
@@ -211,6 +232,7 @@ class FluentBit:
         `named`: variables that the new config uses, as with `spawn`.
         """
         self._environment = {**self._environment, **{name: os.environ[name] for name in named if name in os.environ}}
+        self._learn(self._environment)
         return child.signal(signal.SIGHUP)
 
     async def reload_count(self, endpoint: Endpoint) -> int | None:
@@ -321,7 +343,11 @@ class FluentBit:
         return {**self._environment, **self._secrets()}
 
     async def _run(
-        self, arguments: Sequence[str], env: Mapping[str, str] | None = None, output_limit: int = _OUTPUT_LIMIT
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        output_limit: int = _OUTPUT_LIMIT,
+        sandbox: Sandbox = _BARE,
     ) -> Completed:
         return await self._processes.run(
             [self._binary, *arguments],
@@ -329,7 +355,19 @@ class FluentBit:
             cwd=self._cwd,
             timeout=self._validate_timeout,
             output_limit=output_limit,
+            sandbox=sandbox,
         )
+
+
+def said_in(verdict: Verdict) -> str:
+    """All that a verdict says against a config."""
+    match verdict:
+        case Rejected(findings=findings):
+            return "\n".join(finding.message for finding in findings)
+        case Inconclusive(reason=reason):
+            return reason
+        case _:
+            return ""
 
 
 def _shown(endpoint: Endpoint) -> str:

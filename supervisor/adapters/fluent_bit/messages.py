@@ -6,10 +6,11 @@ Pure. Every pattern was taken from output of 5.1.1; the contract tests hold them
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from supervisor.adapters.process import describe_exit
+from supervisor.core.redaction import redaction_of
 from supervisor.model import Accepted, Finding, Inconclusive, Rejected, Severity, Verdict
 
 RULE = "dry-run"
@@ -96,7 +97,7 @@ def findings(said: str, environment: Mapping[str, str]) -> tuple[Finding, ...]:
                 found[-1] = replace(found[-1], message=message, path=including[2], line=int(including[3]))
         else:
             (echoes if _ECHO.match(line.text) else found).append(_located(line.text))
-    hide = _redaction(environment)
+    hide = redaction_of(environment).text
     return tuple(
         replace(finding, message=_short(hide(finding.message)), hint=_short(hide(finding.hint)))
         for finding in (found or echoes)[:_MOST]
@@ -156,7 +157,8 @@ def refusal(said: str, environment: Mapping[str, str]) -> str:
         if _STOPPING.match(line.text):
             return ""
         if _REFUSING.match(line.text) and (line.level == "error" or "not enabled" in line.text):
-            return next((finding.message for finding in findings(said, environment)), line.text)
+            told = (finding.message for finding in findings(said, environment))
+            return next(told, "") or _short(redacted(line.text, environment))
     return ""
 
 
@@ -167,36 +169,7 @@ def is_dropped(said: str) -> bool:
 
 # --- secrets -------------------------------------------------------------------------------------------------
 
-_PUBLIC_NAME = re.compile(
-    r"(?:PATH|HOME|PWD|OLDPWD|SHELL|SHLVL|USER|LOGNAME|HOSTNAME|TERM|TZ|LANG|LANGUAGE|LC_\w+|KUBERNETES_\w+"
-    r"|AWS_(?:DEFAULT_)?REGION|\w+_SERVICE_(?:HOST|PORT\w*)|\w+_PORT(?:_\d+_(?:TCP|UDP)\w*)?)$"
-)
-_PUBLIC_VALUES = frozenset({"true", "false", "none", "null", "error", "warn", "info", "debug", "trace", "yaml", "json"})
-_SHORTEST = 4
-_HEAD = 64  # of a longer value the first characters are looked for, and the rest of the line goes with them
-
 
 def redacted(text: str, environment: Mapping[str, str]) -> str:
-    """The text with each value of the environment shown as `${NAME}`; short and public ones (PATH, HOME …) stay."""
-    return _redaction(environment)(text)
-
-
-def _redaction(environment: Mapping[str, str]) -> Callable[[str], str]:
-    names = {
-        piece.strip(): name
-        for name, value in environment.items()
-        if not _PUBLIC_NAME.match(name)
-        for piece in (value, *value.splitlines())  # a value of several lines reaches us line by line
-        if len(piece.strip()) >= _SHORTEST and piece.strip().lower() not in _PUBLIC_VALUES
-    }
-    if not names:
-        return lambda text: text
-    names |= {value[:_HEAD]: name for value, name in names.items() if len(value) > _HEAD}
-    longest_first = sorted(names, key=len, reverse=True)
-    pattern = "|".join(re.escape(value) + (r".*" if len(value) == _HEAD else "") for value in longest_first)
-    # One pass: what was put in is not searched again.
-    return lambda text: re.sub(pattern, lambda match: "${" + _named(match[0], names) + "}", text)
-
-
-def _named(value: str, names: Mapping[str, str]) -> str:
-    return names.get(value) or names[value[:_HEAD]]
+    """The text with each of these values shown as `${NAME}`, as `Redaction` says; short and public ones stay."""
+    return redaction_of(environment).text(text)

@@ -6,12 +6,23 @@ import ctypes
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 prctl = _libc.prctl
 prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 prctl.restype = ctypes.c_int
+
+unshare = _libc.unshare  # Python has it from 3.12 on
+unshare.argtypes = [ctypes.c_int]
+unshare.restype = ctypes.c_int
+
+open_socket = _libc.socket  # Python's makes an object, and looks up names of constants
+open_socket.argtypes = [ctypes.c_int] * 3
+open_socket.restype = ctypes.c_int
 
 _signal = _libc.signal
 _signal.argtypes = [ctypes.c_int, ctypes.c_void_p]

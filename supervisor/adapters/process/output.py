@@ -10,10 +10,12 @@ import signal
 import struct
 import termios
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from supervisor.core.redaction import Redaction, redaction_of
 from supervisor.model import ProcessError
 
 _KEPT = 64 * 1024  # of a long-running child's stderr
@@ -40,16 +42,27 @@ class Latest:
 
 
 class Echo:
-    """Copies a child's stderr to our own, and keeps the latest of it.
+    """Copies a child's stderr to our own, with secrets hidden, and keeps the latest of it.
+
+    What is kept is what it said: what one of its lines means must not depend on the text of somebody's secret. So
+    nothing of it may be told before it was redacted.
 
     A thread does it, because our stderr may be a full pipe that nobody reads: then this thread waits, and in the end
     the child does, as it would without us; the loop does not. It sleeps in the kernel while there is nothing to copy.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, outlet: int, echo: bool) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        outlet: int,
+        echo: bool,
+        redaction: Callable[[], Redaction] = lambda: redaction_of({}),
+    ) -> None:
         self._loop = loop
         self._outlet = outlet
         self._echo = echo
+        self._redaction = redaction  # asked before each piece: a secret may be new
+        self._held = b""  # the end of an unfinished line, where a secret may have begun
         self._lock = threading.Lock()  # never held while waiting
         self._latest = Latest(_KEPT)
         self._passed_on = 0  # bytes
@@ -87,16 +100,27 @@ class Echo:
     def _copy(self) -> None:
         poll = select.poll()
         poll.register(self._outlet, select.POLLIN)
-        while data := self._take(poll):
-            if self._echo:
-                self._echo = _write_all(2, data)
+        taken, ended = 0, False
+        while not ended:
+            data = self._take(poll)
+            taken, ended = taken + len(data), not data
+            self._echo = self._echo and _write_all(2, self._shown(data, ended))
             with self._lock:
-                self._passed_on += len(data)
+                self._passed_on = taken - len(self._held) if self._echo else taken
                 reached = [event for goal, event in self._waiting if goal <= self._passed_on]
                 self._waiting = [(goal, event) for goal, event in self._waiting if goal > self._passed_on]
             for event in reached:
                 with suppress(RuntimeError):  # the loop was closed meanwhile
                     self._loop.call_soon_threadsafe(event.set)
+
+    def _shown(self, data: bytes, ended: bool) -> bytes:
+        """What may be read of it. A fault of our own shows nothing and stops nobody: without a reader the child would
+        wait for ever."""
+        try:
+            shown, self._held = self._redaction().split(self._held + data, ended=ended)
+        except Exception as failed:
+            shown, self._held = b"[%d bytes left out: %s]\n" % (len(data), type(failed).__name__.encode()), b""
+        return shown
 
     def _take(self, poll: select.poll) -> bytes:
         poll.poll()

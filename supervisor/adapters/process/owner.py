@@ -26,7 +26,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -36,9 +36,12 @@ import psutil
 from supervisor.adapters.process.child import Child, kill_session
 from supervisor.adapters.process.kernel import PR_SET_CHILD_SUBREAPER, disarm, prctl
 from supervisor.adapters.process.output import Capture, Echo
+from supervisor.adapters.process.sandbox import Isolation, Sandbox, find_isolation
 from supervisor.adapters.process.start import Streams, start_program
+from supervisor.core.redaction import Redaction, redaction_of
 
 _SWEEP = 100  # reaped in one turn of the loop: a flood of orphans must not keep the loop from its other work
+_UNLIMITED = Sandbox()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,23 @@ def describe_exit(returncode: int) -> str:
 class Processes:
     """Every process of this program. All methods belong to the loop's thread, which is the main thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, isolation: Isolation | None = None) -> None:
+        """`isolation`: what can be had for programs that are only tried out. None: found out when it is first asked."""
+        self._isolation = isolation
         self.orphans_reaped = 0
+        self.redaction: Callable[[], Redaction] = lambda: redaction_of({})  # of what is copied to our stderr
         self._owned: dict[int, Child] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweep_is_due = False
         self._buried = asyncio.Event()
         self._elders: frozenset[psutil.Process] = frozenset()
+
+    @property
+    def isolation(self) -> Isolation:
+        """What can be had here to keep apart what is only tried out. To be asked on the main thread."""
+        if self._isolation is None:
+            self._isolation = find_isolation()
+        return self._isolation
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to reap. To be called once, on the main thread, before the first spawn."""
@@ -101,23 +114,23 @@ class Processes:
         env: Mapping[str, str],
         cwd: str | None,
         echo_stderr: bool = True,
-        expendable: bool = False,
+        sandbox: Sandbox | None = None,
     ) -> Child:
         """Start a program that stays.
 
         It leads a session and process group of its own, has an empty signal mask and default dispositions, and gets
         SIGKILL should this process die. When it ends, what is left of its session is killed. stdin and stdout are
-        ours, untouched; stderr is copied to ours byte for byte (unless `echo_stderr` is false) and its latest 64 KiB
-        are kept. An `expendable` program is one for trying out: no stdin, stdout thrown away, no core file, and the
-        kernel's first choice when memory runs out.
+        ours, untouched; stderr is copied to ours, redacted (unless `echo_stderr` is false), and its latest 64 KiB
+        are kept. No core file. With a `sandbox` it is one for trying out: no stdin, stdout thrown away, no new
+        privileges, the kernel's first choice when memory runs out, and within those limits.
         Raises `ProcessError`, with the reason, when the program cannot be started.
         """
         loop = self._attached()
-        null = subprocess.DEVNULL if expendable else None
+        null = None if sandbox is None else subprocess.DEVNULL
         outlet, inlet = os.pipe()
         try:
-            echo = Echo(loop, outlet, echo_stderr)  # it owns the outlet, and closes it when nobody holds the inlet
-            return self._start(argv, env, cwd, Streams(null, null, inlet), expendable, echo)
+            echo = Echo(loop, outlet, echo_stderr, self.redaction)  # it owns the outlet, and closes it at its end
+            return self._start(argv, env, cwd, Streams(null, null, inlet), sandbox, echo)
         finally:
             os.close(inlet)
 
@@ -130,20 +143,21 @@ class Processes:
         timeout: float,
         output_limit: int = 256 * 1024,
         kill_grace: float = 2.0,
+        sandbox: Sandbox = _UNLIMITED,
     ) -> Completed:
         """Run a program to its end, for at most `timeout` seconds, and leave nothing of it behind.
 
         Its process group gets SIGKILL at the time limit and when this call is cancelled; what is left of its session,
         when it ends, in whichever way. Of each output stream the first and the last half of `output_limit` bytes are
-        kept, the rest is read and dropped. stdin is empty; no core file; the kernel takes it first when memory runs
-        out. A process that SIGKILL cannot end (stuck in the kernel) is given up after `kill_grace` seconds, and reaped
+        kept, the rest is read and dropped. stdin is empty; for the rest it is kept in the `sandbox` as `spawn`
+        does. A process that SIGKILL cannot end (stuck in the kernel) is given up after `kill_grace` seconds, and reaped
         whenever it ends. Raises `ProcessError`, with the reason, when the program cannot be started.
         """
         loop = self._attached()
         began = time.monotonic()
         with Capture(loop, output_limit) as stdout, Capture(loop, output_limit) as stderr:
             streams = Streams(subprocess.DEVNULL, stdout.inlet, stderr.inlet)
-            child = self._start(argv, env, cwd, streams, True, None)
+            child = self._start(argv, env, cwd, streams, sandbox, None)
             stdout.listen()
             stderr.listen()
             try:
@@ -205,10 +219,10 @@ class Processes:
         env: Mapping[str, str],
         cwd: str | None,
         streams: Streams,
-        expendable: bool,
+        sandbox: Sandbox | None,
         echo: Echo | None,
     ) -> Child:
-        popen = start_program(argv, env, cwd, streams, expendable)
+        popen = start_program(argv, env, cwd, streams, sandbox)
         child = self._owned[popen.pid] = Child(popen, echo)
         return child
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from supervisor.adapters.process.kernel import PR_SET_PDEATHSIG, prctl
+from supervisor.adapters.process.sandbox import Sandbox, confinement
 from supervisor.model import ProcessError
 
 _ALL_SIGNALS = frozenset(signal.valid_signals())
@@ -25,14 +26,14 @@ class Streams(NamedTuple):
 
 
 def start_program(
-    argv: Sequence[str], env: Mapping[str, str], cwd: str | None, streams: Streams, expendable: bool
+    argv: Sequence[str], env: Mapping[str, str], cwd: str | None, streams: Streams, sandbox: Sandbox | None
 ) -> subprocess.Popen[bytes]:
     """Fork and exec. Of Popen only this is used; it never waits for the process.
 
     Raises `ProcessError`. About 5 ms from a process of 50 MiB, nearly all of it the fork; Popen's cheaper vfork is not
     to be had with a preparation, and there is no other place to ask for the parent-death signal.
     """
-    prepare = _preparation(expendable)
+    prepare = _preparation(sandbox)
     # No signal may be handled between fork and exec: in the new process our handlers would still stand, and would write
     # into the wake-up pipe that it shares with our loop.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
@@ -53,7 +54,7 @@ def start_program(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _preparation(expendable: bool) -> Callable[[], None]:
+def _preparation(sandbox: Sandbox | None) -> Callable[[], None]:
     """What the new process does to itself before it becomes the program.
 
     It runs in a copy of this process that has only the forking thread. A lock that another thread held at that moment
@@ -61,6 +62,7 @@ def _preparation(expendable: bool) -> Callable[[], None]:
     and go straight to the kernel. (The interpreter and the C library put their own locks right after a fork.)
     """
     parent = os.getpid()
+    confine = None if sandbox is None else confinement(sandbox)
     ask, getppid, leave, set_handler, set_mask = prctl, os.getppid, os._exit, signal.signal, signal.pthread_sigmask
     set_limit, no_core, core = resource.setrlimit, (0, 0), resource.RLIMIT_CORE
     opened, write, only_write = os.open, os.write, os.O_WRONLY
@@ -68,15 +70,16 @@ def _preparation(expendable: bool) -> Callable[[], None]:
     changed = [number for number in _ALL_SIGNALS if signal.getsignal(number) not in (default, None)]
 
     def prepare() -> None:
-        ask(PR_SET_PDEATHSIG, kill, 0, 0, 0)
-        if getppid() != parent:  # it died before that line took effect, so the signal will never come
-            leave(1)
-        if expendable:
-            set_limit(core, no_core)
+        set_limit(core, no_core)  # secrets must not be left lying about
+        if confine is not None:
             try:
                 write(opened("/proc/self/oom_score_adj", only_write), b"1000")  # closed with all others at exec
             except OSError:
                 pass  # no /proc, or a read-only one: then it takes its chance with the rest
+            confine()
+        ask(PR_SET_PDEATHSIG, kill, 0, 0, 0)  # not before: the kernel forgets it when user or capabilities change
+        if getppid() != parent:  # it died before that line took effect, so the signal will never come
+            leave(1)
         for number in changed:
             set_handler(number, default)
         set_mask(replace, ())

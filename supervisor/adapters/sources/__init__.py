@@ -29,10 +29,15 @@ def _nothing_granted(tenant: str, path: str) -> bool:
     return False
 
 
+def _as_others(tenant: str) -> tuple[int, int]:
+    return Limits().snippet, Limits().files
+
+
 class Sources:
     """All that is read, as snapshots. Belongs to one event loop; reading is done in worker threads.
 
-    `granted(tenant, path)` says whether a file that a tenant's snippet names may be looked at. `digest_key` keys
+    `granted(tenant, path)` says whether a file that a tenant's snippet names may be looked at, `bounds(tenant)`
+    how many bytes of one file of his, and how many files, are read at all. `digest_key` keys
     the digests of secrets and of other files that are only watched; keep it over restarts (a random one otherwise).
     """
 
@@ -47,6 +52,7 @@ class Sources:
         report: Callable[[WatchReport], None],
         limits: Limits | None = None,
         granted: Callable[[str, str], bool] = _nothing_granted,
+        bounds: Callable[[str], tuple[int, int]] = _as_others,
         digest_key: bytes = b"",
         torn: float = 2.0,
     ) -> None:
@@ -60,6 +66,7 @@ class Sources:
             limits=limits or Limits(),
             key=digest_key or os.urandom(32),
             granted=granted,
+            bounds=bounds,
         )
         self._hinted = asyncio.Event()
         self._urgent = False

@@ -42,6 +42,7 @@ class Seen:
     ended: bool = True  # an empty file, or one without a last line feed, may be a torn first part
     trouble: Trouble | None = None
     detail: str = ""
+    expands: bool = False  # has `${`, or nobody knows: Fluent Bit takes what follows for a variable (5.1.1)
 
     def same(self, other: Seen) -> bool:
         return self.trouble == other.trouble and self.digest == other.digest
@@ -98,17 +99,18 @@ def digest_file(name: str, key: bytes, *, dir_fd: int | None = None, follow: boo
     except OSError as error:
         return _failed(error)
     digest = hmac.new(key, digestmod=hashlib.sha256)
-    last = b""
+    last, expands = b"", False
     try:
         status = os.fstat(fd)
         if refused := _refused(status, sys.maxsize):
             return refused
         if status.st_size > HASHED:
             digest.update(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode())
-            last = b"\n"
+            last, expands = b"\n", True
         else:
             while block := os.read(fd, 1 << 20):
                 digest.update(block)
+                expands = expands or b"${" in last[-1:] + block
                 last = block
         status = os.fstat(fd)
     except OSError as error:
@@ -116,8 +118,8 @@ def digest_file(name: str, key: bytes, *, dir_fd: int | None = None, follow: boo
     finally:
         os.close(fd)
     changed_at = max(status.st_mtime, status.st_ctime)
-    detail = "empty" if last in (b"", b"\n") and status.st_size <= 1 else ""
-    return Seen(b"", digest.hexdigest(), changed_at, whole, last.endswith(b"\n"), detail=detail)
+    detail = "empty" if last in (b"", b"\n", b"\r") and status.st_size <= 1 else ""
+    return Seen(b"", digest.hexdigest(), changed_at, whole, last.endswith(b"\n"), detail=detail, expands=expands)
 
 
 def _digest_directory(name: str, key: bytes, dir_fd: int | None) -> Seen:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
 from supervisor.adapters.sources.disk import TRIES, Directory, Moved, State, View, failed_view, view
 from supervisor.adapters.sources.files import Seen, Trouble, shown
@@ -40,12 +41,23 @@ def is_tenant(name: str) -> bool:
 
 
 class LayerReader:
-    """One layer and what is remembered of it. Blocking; one thread at a time."""
+    """One layer and what is remembered of it. Blocking; one thread at a time.
 
-    def __init__(self, layer: Layer, *, cap: int, limit: int) -> None:
+    `bounds` says for a tenant how many bytes of one file, and how many files, are read at all.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        *,
+        cap: int,
+        limit: int,
+        bounds: Callable[[str], tuple[int, int]],
+    ) -> None:
         self.layer = layer
         self._cap = cap
         self._limit = limit
+        self._bounds = bounds
         self._top = Place()  # for a tenants' layer: the directory above the places
         self._places: dict[str, Place] = {} if layer.trust is Trust.TENANT else {"": self._top}
 
@@ -158,7 +170,9 @@ class LayerReader:
         return View(State.RESTLESS), {}, []
 
     def _view(self, top: Directory, tenant: str) -> View:
-        return view(lambda: top.inside(tenant), wanted, self._cap, follow=False, limit=self._limit)
+        size, files = self._bounds(tenant)
+        cap, limit = min(self._cap, size), min(self._limit, files)
+        return view(lambda: top.inside(tenant), wanted, cap, follow=False, limit=limit)
 
     def _strangers(self, top: Directory, names: set[str]) -> list[Finding]:
         """What lies beside the tenants' directories and looks as if somebody expected it to count."""

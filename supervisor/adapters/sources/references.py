@@ -12,6 +12,7 @@ that a short secret cannot be found by trying. With the same key it is the same 
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -22,10 +23,13 @@ from supervisor.adapters.sources.round import Round
 from supervisor.adapters.sources.settle import Held, Notes, Rules, Tick
 from supervisor.config.parse import parse
 from supervisor.config.paths import REREAD_KINDS, Wanted, wanted
-from supervisor.model import Document, Group, Node, Reference, Scalar, Snippet, Trust
+from supervisor.config.shapes.globs import split_paths
+from supervisor.model import EXPANDS, LEADS_OUT, Document, Group, Kind, Node, Reference, Scalar, Snippet, Trust
 
 ROTATING = "rotating"
 WRITING = "is still being written"
+GLOB_LIMIT = 20_000  # files of one tenant that are looked at in one round
+NAMES_LIMIT = 200_000  # names in directories that are read for it, whether they match or not
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_][A-Za-z0-9_.-]*?)(?::-[^}]*)?\}")
 
 
@@ -35,6 +39,43 @@ class Needs:
 
     files: tuple[Wanted, ...] = ()
     variables: frozenset[str] = frozenset()
+    patterns: tuple[str, ...] = ()  # of files that inputs read
+
+
+@dataclass(slots=True)
+class _Effort:
+    """What was spent on the patterns of one tenant. Links to `.` make any number of directories out of one."""
+
+    files: int = 0
+    names: int = 0
+
+    def matching(self, pattern: str) -> Iterator[str]:
+        """What glob(3) finds, in any order, as long as there is effort left."""
+        parts = pattern.split("/")[1:]
+        wild = [re.compile(fnmatch.translate(part)) if set(part) & set("*?") else None for part in parts]
+        waiting = [("", 0)]
+        while waiting and self.names <= NAMES_LIMIT:
+            above, at = waiting.pop()
+            self.names += 1
+            while at < len(parts) and wild[at] is None:
+                above, at = f"{above}/{parts[at]}", at + 1
+            if at < len(parts):
+                names = self._names(above or "/", hidden=parts[at].startswith("."))
+                waiting += ((f"{above}/{name}", at + 1) for name in names if wild[at].match(name))  # type: ignore[union-attr]
+            elif os.path.lexists(above):
+                yield above
+
+    def _names(self, directory: str, *, hidden: bool) -> Iterator[str]:
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    self.names += 1
+                    if self.names > NAMES_LIMIT:
+                        return
+                    if hidden or not entry.name.startswith("."):
+                        yield entry.name
+        except OSError:
+            return
 
 
 class ReferenceReader:
@@ -50,6 +91,7 @@ class ReferenceReader:
         self._needs: dict[tuple[str, str, str], Needs] = {}
         self._fresh: dict[tuple[str, str, str], Needs] = {}
         self._visited: set[str] = set()
+        self._efforts: dict[str, _Effort] = {}  # by tenant
         self._once_there: set[str] = set()  # platform secrets that were read at some time
 
     def seed(self, reference: Reference) -> None:
@@ -63,6 +105,7 @@ class ReferenceReader:
         """Before each pass over all texts; `end` after it, when it was whole."""
         self._fresh = {}
         self._visited = set()
+        self._efforts = {}
 
     def end(self) -> None:
         self._needs = self._fresh
@@ -82,7 +125,8 @@ class ReferenceReader:
         if document is None:
             return Needs()
         names = frozenset(_variables(document)) if b"${" in snippet.content else frozenset[str]()
-        return Needs(wanted(document, self._cwd, conf_dir), names)
+        patterns = tuple(_tailed(document)) if snippet.trust is Trust.TENANT else ()
+        return Needs(wanted(document, self._cwd, conf_dir), names, patterns)
 
     # --- files ------------------------------------------------------------------------------------------------
 
@@ -97,10 +141,23 @@ class ReferenceReader:
                 notes.watch(os.path.dirname(path), os.path.basename(path))
             path = next((path for path in paths if files.exists(path)), paths[0])
             yield self._reference(path, want, files, tick, rules, notes)
-        if snippet.trust is Trust.TENANT and snippet.tenant is not None:
-            for name in sorted(needs.variables):
-                path = os.path.join(self._secrets, snippet.tenant, name)
-                yield self._secret(path, files, tick, rules, notes)
+        for pattern in needs.patterns if snippet.trust is Trust.TENANT else ():
+            if self._granted(snippet.tenant or "", pattern) and (problem := self._leads_out(snippet, pattern)):
+                yield Reference(pattern, None, problem=problem)
+
+    def _leads_out(self, snippet: Snippet, pattern: str) -> str:
+        """What a tenant's tail would follow to a place that was not granted, at this moment."""
+        effort = self._efforts.setdefault(snippet.tenant or "", _Effort())
+        for path in effort.matching(pattern):
+            effort.files += 1
+            if effort.files > GLOB_LIMIT:
+                break
+            real = os.path.realpath(path)
+            if real != path and not self._granted(snippet.tenant or "", real):
+                return f"{LEADS_OUT}: {shown(path)} is a link to {shown(real)}"
+        if effort.files > GLOB_LIMIT or effort.names > NAMES_LIMIT:
+            return f"{LEADS_OUT}, for all that is known: to find what {shown(pattern)} is takes too long"
+        return ""
 
     def _may(self, snippet: Snippet, path: str) -> bool:
         if snippet.trust is not Trust.TENANT:
@@ -150,12 +207,31 @@ class ReferenceReader:
         self._once_there.add(path)
         return reference
 
+    def tenant_secret(self, tenant: str, name: str, files: Round, tick: Tick, rules: Rules, notes: Notes) -> Reference:
+        """There or not: for a tenant there is no other place that it could come from."""
+        path = os.path.join(self._secrets, tenant, name)
+        reference = self._secret(path, files, tick, rules, notes)
+        if reference.problem == WRITING:
+            notes.moving = True
+        accepted = self._held[path].accepted if path in self._held else None
+        if reference.digest is not None and accepted is not None and accepted.expands:
+            return Reference(path, None, problem=EXPANDS)
+        return reference
+
     def _secret(self, path: str, files: Round, tick: Tick, rules: Rules, notes: Notes) -> Reference:
         directory = os.path.dirname(path)
         notes.watch(directory)
         notes.watch(os.path.dirname(directory), os.path.basename(directory))
         kept, problem = self._judge(path, files.digest(path, self._key), tick, rules, notes)
         return Reference(path, kept.digest if kept else None, problem=problem)
+
+
+def _tailed(document: Document) -> Iterator[str]:
+    for section in document.sections:
+        if section.kind is Kind.INPUT:
+            for entry in section.entries:
+                if entry.key.lower() == "path" and isinstance(entry.value, Scalar):
+                    yield from split_paths(entry.value.text)
 
 
 def _variables(document: Document) -> Iterator[str]:

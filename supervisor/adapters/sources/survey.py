@@ -22,6 +22,7 @@ from supervisor.adapters.sources.round import Round
 from supervisor.adapters.sources.settle import Notes, Rules, Tick
 from supervisor.adapters.sources.watch import Spot
 from supervisor.config.parse import parse
+from supervisor.core.tenancy.names import secret_name
 from supervisor.model import Kind, Layer, Reference, Snapshot, Snippet, Trust
 
 
@@ -67,9 +68,10 @@ class Survey:
         limits: Limits,
         key: bytes,
         granted: Callable[[str, str], bool],
+        bounds: Callable[[str], tuple[int, int]],
     ) -> None:
         self._base = BaseReader(base, os.path.abspath(cwd), cap=limits.base) if base is not None else None
-        self._layers = [LayerReader(layer, cap=limits.snippet, limit=limits.files) for layer in layers]
+        self._layers = [LayerReader(layer, cap=limits.snippet, limit=limits.files, bounds=bounds) for layer in layers]
         self._references = ReferenceReader(
             cwd=os.path.abspath(cwd), secrets=secrets, cap=limits.copied, key=key, granted=granted
         )
@@ -126,6 +128,7 @@ class Survey:
         self._references.begin()
         references: dict[str, Reference] = {}
         variables: set[str] = set()
+        of_tenants: set[tuple[str, str]] = set()
         followed = self._follow(snippets, files, tick, rules, notes)
         asked = [(file.snippet, base.directory, file.parsed.document) for file in base.files]
         asked += [(snippet, os.path.dirname(os.path.abspath(snippet.path)), None) for snippet in snippets]
@@ -134,6 +137,8 @@ class Survey:
             needs = self._references.needs(snippet, directory, document)
             if snippet.trust is not Trust.TENANT:
                 variables |= needs.variables
+            elif snippet.tenant is not None:
+                of_tenants |= {(snippet.tenant, name) for name in needs.variables}
             for reference in self._references.files(snippet, needs, files, tick, rules, notes):
                 known = references.get(reference.path)
                 if known is None or known.content is None:
@@ -143,6 +148,8 @@ class Survey:
             secret = self._references.platform_secret(name, files, tick, rules, notes)
             if secret is not None:
                 secrets[name] = secret
+        for tenant, name in sorted(of_tenants):
+            secrets[secret_name(tenant, name)] = self._references.tenant_secret(tenant, name, files, tick, rules, notes)
         return _Rest(base, _together(followed), dict(sorted(references.items())), secrets, notes)
 
     def _follow(

@@ -205,6 +205,8 @@ class Store:
             variables=tuple(sorted(candidate.variables)),
             made_by=made_by,
             versions=versions or {},
+            storage=candidate.storage,
+            secrets=candidate.secrets,
         )
         with explained(f"cannot write generation {number} below {self.directory}"):
             shutil.rmtree(beside, ignore_errors=True)

@@ -41,6 +41,8 @@ def generation_to_json(generation: Generation) -> Json:
         "variables": list(generation.variables),
         "made_by": generation.made_by,
         "versions": dict(generation.versions),
+        "storage": generation.storage,
+        "secrets": list(generation.secrets),
     }
 
 
@@ -60,6 +62,8 @@ def generation_from_json(document: Json, path: str) -> Generation:
         variables=tuple(document["variables"]),
         made_by=document["made_by"],
         versions=dict(document.get("versions", {})),
+        storage=str(document.get("storage", "")),
+        secrets=tuple(document.get("secrets", ())),
     )
 
 

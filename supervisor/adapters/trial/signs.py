@@ -6,11 +6,12 @@ Pure. Every pattern was taken from output of 5.1.1; the contract tests hold the 
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from supervisor.adapters.fluent_bit import messages
-from supervisor.adapters.process import describe_exit
+from supervisor.adapters.process import describe_exit, limit_met
 from supervisor.model import Finding, Inconclusive, Rejected, Severity, Verdict
 
 COMPLAINT_RULE = "start-complaint"
@@ -41,6 +42,8 @@ _SHORTAGE = re.compile(
     r"|Too many open files|Cannot allocate memory|No space left on device|could not create (?:thread|engine thread)"
     r"|\[lib\] could not create |could not create manager channels"
 )
+_MEMORY = re.compile(r"Cannot allocate memory|\bmmap \(12\)|not enough memory")
+"""Said somewhere, mostly without a time stamp, before a crash for want of address space; the last by Lua."""
 _BIND = re.compile(r"(?:could not bind address|can't bind to|failed to bind to|server on) \S+:(\d+)")
 _CRASHES = "Fluent Bit crashes when it starts with this config"
 _KILLS_FROM_OUTSIDE = (-9, -15, 137, 143)
@@ -77,6 +80,10 @@ def of_failure(returncode: int | None, said: str, room: str, shared: frozenset[i
         return Inconclusive(f"the trial start was ended from outside: {describe_exit(_signalled(returncode or 0))}")
     if returncode in _NO_PROGRAM:
         return Inconclusive(f"the Fluent Bit binary could not be run ({describe_exit(returncode or 0)})")
+    if limit := limit_met(returncode or 0):
+        return Inconclusive(f"the trial start {limit}", timed_out=_signalled(returncode or 0) == -signal.SIGXCPU)
+    if _MEMORY.search(said):
+        return Inconclusive("the trial start ran out of memory")
     for line in messages.lines(said):
         if line.level in ("error", "warn") and (reason := _not_the_authors(line.text, room, shared)):
             return Inconclusive(f"the trial start {reason}: {messages.redacted(line.text, env)}")

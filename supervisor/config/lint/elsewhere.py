@@ -46,7 +46,6 @@ _LOOKING = (
 
 _ASSEMBLING = (
     refusal("include-not-followed", "an include in a text whose includes are not followed"),
-    Rule("tenant-not-granted", "a tenant says what it was not granted", None, None, Severity.ERROR),
     mistake("secret-unusable", "a variable whose secret is gone, empty or half-written"),
     warning("no-output", "records come in, and there is no output at all"),
     mistake("bad-http-port", "`http_port` is no port number"),
@@ -58,6 +57,46 @@ _ASSEMBLING = (
         None,
     ),
     remark("daemon", "`daemon on`, which is kept off"),
+)
+
+
+def _for_tenants(rule_id: str, says: str) -> Rule:
+    return Rule(rule_id, says, None, None, Severity.ERROR)
+
+
+_GRANTING = (
+    _for_tenants("tenant-not-granted", "a tenant to whom nothing was granted"),
+    _for_tenants("section-not-granted", "a section that concerns everybody, or one that is not written out"),
+    _for_tenants("plugin-not-granted", "a plugin that was not granted"),
+    _for_tenants("property-not-granted", "a property that is not for tenants, or not known to be harmless"),
+    _for_tenants("nested-value", "a list or a map where one text is expected"),
+    _for_tenants("unseen-characters", "characters that cannot be seen, with which something could be hidden"),
+    _for_tenants("variable-not-granted", "a variable where none is taken, or not written `${NAME}`; `file://`"),
+    _for_tenants("match-missing", "a filter or an output that does not say which records it is for"),
+    _for_tenants("bad-tag", "a tag or a pattern with characters that are not taken"),
+    _for_tenants("bad-name", "an alias or the name of a parser with characters that are not taken"),
+    _for_tenants("foreign-tag", "a tag or a pattern of another tenant"),
+    _for_tenants("tag-from-data", "a property by which whoever sends records chooses their tag"),
+    _for_tenants("path-not-granted", "a path that was not granted, cannot be judged, or leads out of what was granted"),
+    _for_tenants("address-not-granted", "a destination that is this machine, its network or its own services"),
+    _for_tenants("port-not-granted", "a port to listen on that was not granted"),
+    _for_tenants("dangerous-regex", "a regular expression that may take for ever on one line of log"),
+    _for_tenants("limit-size", "a file with more bytes than were granted"),
+    _for_tenants("limit-snippets", "more files than were granted"),
+    _for_tenants("limit-sections", "more sections in one file than were granted"),
+    _for_tenants("limit-properties", "more properties in one section than were granted"),
+    _for_tenants("limit-value", "a longer value than was granted"),
+    _for_tenants("limit-regex", "a longer regular expression than was granted"),
+    _for_tenants("limit-memory", "a property that asks for too much memory"),
+    _for_tenants("limit-pace", "a property that asks for work without a pause, or without an end"),
+    _for_tenants("limit-workers", "more workers than were granted"),
+    _for_tenants("secret-not-taken", "a secret that holds `${`: Fluent Bit would put the value of another one there"),
+    _for_tenants("subscription-filter", "a filter that cannot work on records that are subscribed to"),
+    _for_tenants("subscription-overlap", "a filter for a part of the records that an output subscribes to"),
+    _for_tenants("subscription-size", "filters and outputs on records that are subscribed to, too many together"),
+    Rule("limit-changes", "more changes within ten minutes than were granted; they wait", None, None, Severity.WARNING),
+    Rule("reserved-tag", "a tag like those of tenants", Severity.WARNING, Severity.WARNING, None),
+    Rule("forced-property", "a property that has another value than was asked for", None, None, Severity.INFO),
 )
 
 _TRYING = (
@@ -77,4 +116,7 @@ _TRYING = (
     warning("disk-full", "a directory to write to on a disk that has no room left"),
 )
 
-RULES: tuple[Rule, ...] = (*_READING, *_LOOKING, *_ASSEMBLING, *_TRYING)
+GRANTS = frozenset(rule.id for rule in _GRANTING if rule.tenant is Severity.ERROR)
+"""Rules about what a tenant was granted: who breaks one may not even go on running."""
+
+RULES: tuple[Rule, ...] = (*_READING, *_LOOKING, *_ASSEMBLING, *_GRANTING, *_TRYING)

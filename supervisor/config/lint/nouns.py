@@ -48,4 +48,6 @@ class Context:
     unseen_plugins: bool = False  # shared objects are loaded: there are plugins that the schema does not know
     unseen_pipeline: bool = False  # the command line holds inputs, filters or outputs
     monitoring: Monitoring | None = None
+    promised: frozenset[str] = frozenset()  # patterns of tags that the operator says there are
+    reaching: frozenset[str] = frozenset()  # tenants whose records the platform's outputs get, too
     storage_path: bool = True  # there is one, said or given

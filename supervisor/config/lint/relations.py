@@ -23,7 +23,7 @@ from supervisor.config.lint.structure import has_match, is_sound
 from supervisor.config.lint.tags import is_target, lint_tags, targets_of_routes
 from supervisor.config.lint.texts import boolean, finding, plugin_of, value_of, variables_of
 from supervisor.config.names import PLUGIN_KINDS, lower
-from supervisor.model import Finding, Kind
+from supervisor.model import Finding, Kind, Trust
 
 RULES: tuple[Rule, ...] = (
     mistake("output-without-match", "an output that no record can reach, for want of `match`"),
@@ -70,7 +70,7 @@ def without_output(sections: Iterable[Located]) -> bool:
 
 
 def _outputs_without_match(sections: Sequence[Located], context: Context) -> Iterator[Finding]:
-    kinds = [place.section.kind for place in sections]
+    kinds = [place.section.kind for place in sections if place.snippet.trust is not Trust.TENANT]
     if (kinds.count(Kind.INPUT), kinds.count(Kind.OUTPUT)) == (1, 1) or context.unseen_pipeline:
         return  # Fluent Bit routes a single pair by itself (5.1.1)
     routed = targets_of_routes(sections)

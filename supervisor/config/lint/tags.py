@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from supervisor.config.lint.nouns import Context, Located
-from supervisor.config.lint.rules import Rule, doubt, warning
+from supervisor.config.lint.rules import Rule, doubt
 from supervisor.config.lint.structure import has_match, is_sound
 from supervisor.config.lint.texts import (
     Values,
@@ -28,12 +28,14 @@ from supervisor.config.lint.texts import (
     with_units,
 )
 from supervisor.config.names import lower, shown
-from supervisor.model import Finding, Group, Kind, Node, Scalar, Section
+from supervisor.model import Finding, Group, Kind, Node, Scalar, Section, Trust
 from supervisor.model import Sequence as Listing
 
 RULES: tuple[Rule, ...] = (
     doubt("unreachable-match", "a match that no tag can reach, so the output or filter gets nothing"),
-    warning("undelivered-input", "an input whose tag no output matches: its records are dropped"),
+    doubt(
+        "undelivered-input", "an input whose tag no output (a tenant's: no own one) matches: its records are dropped"
+    ),
 )
 
 ANY = "*"
@@ -70,11 +72,12 @@ def lint_tags(sections: Sequence[Located], context: Context) -> Iterator[Finding
         return
     inputs = {id(p.section): tag_of(p.section, context.variables) for p in sections if p.section.kind is Kind.INPUT}
     made = set(_made(sections, context))
-    tags = frozenset(inputs.values()) | made
+    tags = frozenset(inputs.values()) | made | context.promised
     if ANY not in tags and not any(place.section.kind in (Kind.UNKNOWN, Kind.CUSTOM) for place in sections):
         yield from _unreachable(sections, tags, context)
     if not made:
         yield from _undelivered(sections, inputs, context)
+    yield from _kept_by_nobody(sections, inputs, context)
 
 
 def tag_of(section: Section, values: Values) -> str:
@@ -235,6 +238,8 @@ def _said_tag(place: Located) -> Scalar | None:
 
 
 def _undelivered(sections: Sequence[Located], inputs: dict[int, str], context: Context) -> Iterator[Finding]:
+    sections = [place for place in sections if place.snippet.trust is not Trust.TENANT]
+    inputs = {id(place.section): inputs[id(place.section)] for place in sections if id(place.section) in inputs}
     outputs = [place.section for place in sections if place.section.kind is Kind.OUTPUT]
     if not outputs or any(place.section.kind in (Kind.UNKNOWN, Kind.CUSTOM) for place in sections):
         return
@@ -251,12 +256,36 @@ def _undelivered(sections: Sequence[Located], inputs: dict[int, str], context: C
         if tag == ANY or boolean(value_of(section, "routable", context.variables)) is False or matches.meet(tag):
             continue
         if not any(_may_match(regex, Patterns([tag])) for regex in regexes):
-            said = last(section, "tag")
-            named = f" ({shown(said.text)})" if said is not None else ""
-            message = f"no output matches the tag of this input{named}: its records are dropped without a word"
-            line = said.line if said is not None else section.line
-            hint = "add an output for it, or correct its tag"
-            yield finding(place.snippet, line, "undelivered-input", message, hint)
+            yield _dropping(place)
+
+
+def _dropping(place: Located) -> Finding:
+    said = last(place.section, "tag")
+    named = f" ({shown(said.text)})" if said is not None else ""
+    message = f"no output matches the tag of this input{named}: its records are dropped without a word"
+    line = said.line if said is not None else place.section.line
+    hint = "add an output for it, or correct its tag"
+    return finding(place.snippet, line, "undelivered-input", message, hint)
+
+
+def _kept_by_nobody(sections: Sequence[Located], inputs: dict[int, str], context: Context) -> Iterator[Finding]:
+    """Inputs of tenants without an output of the same tenant.
+
+    Such an input stays out as long as its output does: what it took in meanwhile would be dropped, and what it does
+    not take in waits where it is.
+    """
+    matches: dict[str, list[str]] = {}
+    for place in sections:
+        if place.snippet.trust is Trust.TENANT and place.section.kind is Kind.OUTPUT:
+            match, _ = _wishes(place.section, context.variables)
+            matches.setdefault(place.snippet.tenant or "", []).append(match or "")
+    for place in sections:
+        tenant = place.snippet.tenant or ""
+        if place.snippet.trust is not Trust.TENANT or tenant in context.reaching or id(place.section) not in inputs:
+            continue
+        own = Patterns(matches.get(tenant, ()))
+        if not has(place.section, "routes") and not own.meet(inputs[id(place.section)]):
+            yield _dropping(place)
 
 
 def _wishes(section: Section, values: Values) -> tuple[str | None, str | None]:

@@ -5,6 +5,6 @@ what a rehearsal cannot try, because it keeps its hands off it: the ports of the
 """
 
 from supervisor.core.rehearsal.resources import Listening, real_resources
-from supervisor.core.rehearsal.stage import rehearse
+from supervisor.core.rehearsal.stage import rehearse, with_placeholders
 
-__all__ = ["Listening", "real_resources", "rehearse"]
+__all__ = ["Listening", "real_resources", "rehearse", "with_placeholders"]

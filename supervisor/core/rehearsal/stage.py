@@ -27,6 +27,7 @@ from supervisor.core.rehearsal.plugins import (
 )
 from supervisor.core.rehearsal.resources import expand_known, known_variables
 from supervisor.core.service import Frame
+from supervisor.core.tenancy import secret_of
 from supervisor.model import Candidate, Entry, Group, Kind, Needed, Node, Scalar, Section, Sequence
 
 _GONE = frozenset({Kind.SERVICE, Kind.ENV, Kind.CUSTOM, Kind.PLUGINS})
@@ -41,6 +42,7 @@ _SERVICE = {
     "grace": "1",
 }
 _SILENCED = frozenset({"log_file", "http_listen", "http_port", "health_check", "plugins_file", *_SERVICE})
+PLACEHOLDER = "placeholder"
 _LOOPBACK = "127.0.0.1"
 _VOID = "void"
 _TRIES = 100
@@ -59,6 +61,7 @@ def rehearse(parts: Parts, frame: Frame, *, directory: str, free_port: Callable[
     one address here, so that their conflict shows. What plugins load from files and run at start (Lua) they do here
     too. A pipeline on the command line is no part of it.
     """
+    parts = with_placeholders(parts)
     stage = _Stage(directory, free_port, known_variables(parts, frame.environment))
     stage.look_at_addresses(place.section for place in parts.located)
     located = tuple(
@@ -74,6 +77,15 @@ def rehearse(parts: Parts, frame: Frame, *, directory: str, free_port: Callable[
     }
     void = Needed(posixpath.join(directory, _VOID), "")
     return replace(made, variables=made.variables | named, directories=(*made.directories, void))
+
+
+def with_placeholders(parts: Parts) -> Parts:
+    """The parts without the secrets of tenants: for what is only tried out, any text will do."""
+    env = tuple(
+        (snippet, Entry(entry.key, Scalar(PLACEHOLDER, entry.line), entry.line) if secret_of(entry.key) else entry)
+        for snippet, entry in parts.env
+    )
+    return parts if env == parts.env else replace(parts, env=env)
 
 
 def _service(parts: Parts, directory: str) -> Iterator[tuple[str, Entry]]:

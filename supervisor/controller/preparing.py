@@ -123,7 +123,11 @@ class Preparing:
             return await self._judgement.judge(snapshot, versions=versions, proven=proven, withheld=withheld, veto=veto)
 
         judged = await self._with_parole(versions, judge, in_probation, nobody=suspending)
-        judged = self.judged = replace(judged, reason=REASON) if suspending else judged
+        if suspending and judged.candidate is not None and judged.candidate.idle:
+            judged = await self._with_parole(versions, judge, in_probation, nobody=False)  # there is nobody else
+        elif suspending:
+            judged = replace(judged, reason=REASON)
+        self.judged = judged
         self.refusal = _first(judged)
         if isinstance(judged.verdict, Inconclusive):
             return judged.verdict

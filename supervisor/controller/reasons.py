@@ -13,6 +13,8 @@ def is_doubtful(event: e.Event, before: State) -> bool:
             return outside
         case e.Unresponsive():
             return before.phase is Phase.STARTING
+        case e.Failed(stalled=stalled):
+            return stalled  # a line of anybody's log may have come just then: one engine serves all
         case _:
             return False
 

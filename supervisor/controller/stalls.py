@@ -1,9 +1,9 @@
 """Who may stop the engine although everything was proven?
 
 One engine serves all: a line of log on which a regular expression never ends silences everybody, starts after every
-restart with the same line again, and nobody is new. When what is good stands still a second time, whatever of tenants
-works on records is left out. If the rest holds, each of them is tried alone, as after any failure that names nobody;
-if it does not, none of them was at fault.
+restart with the same line again, and nobody is new. When what is good stands still a second time, all that tenants
+wrote is left out. If the rest holds, each of their snippets is tried alone, as after any failure that names nobody; if
+it does not, none of them was at fault.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from supervisor.config.parse import parse
 from supervisor.core import events as e
 from supervisor.core.machine import State
 from supervisor.core.selection import Version, Versions
-from supervisor.model import Kind, Trust
+from supervisor.model import Trust
 
 REASON = "stalled"  # of the apply that leaves them out
 WINDOW = 600.0  # seconds within which it must happen twice, and after which it may be tried once more
-_WORKS_ON_RECORDS = frozenset({Kind.INPUT, Kind.FILTER, Kind.PARSER, Kind.MULTILINE_PARSER})
 
 
 class Stalls:
@@ -44,14 +42,6 @@ class Stalls:
 
 def without_suspects(versions: Versions, key_of: Callable[[Version], str]) -> tuple[Versions, dict[str, str]]:
     """The versions as if the suspects had not been accepted yet, and the suspects with their keys."""
-    suspects = {name: key_of(version) for name, version in versions.old.items() if _may_stall(version)}
-    old = {name: version for name, version in versions.old.items() if name not in suspects}
-    return replace(versions, old=old), suspects
-
-
-def _may_stall(version: Version) -> bool:
-    snippet = version.snippet
-    if snippet.trust is not Trust.TENANT:
-        return False
-    document = parse(snippet.content, snippet.path).document
-    return document is None or any(section.kind in _WORKS_ON_RECORDS for section in document.sections)
+    old = versions.old.items()
+    suspects = {name: key_of(version) for name, version in old if version.snippet.trust is Trust.TENANT}
+    return replace(versions, old={name: version for name, version in old if name not in suspects}), suspects

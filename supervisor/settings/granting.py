@@ -16,6 +16,7 @@ Complain = Callable[[str, int, str], None]  # path of the key, line, what is wro
 
 _KEYS = ("plugins", "paths", "ports", "subscribe", "network", "platform_outputs", "limits")
 _SIZES = ("snippet", "value", "buffer")
+_TENANT = re.compile(r"(?<![*?])\{tenant\}(?![*?A-Za-z0-9-])")  # names have letters, digits and hyphens
 _PLUGIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _MATCH = re.compile(r"[A-Za-z0-9_.*{}-]{1,200}")
 _KEY = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*(\['[A-Za-z0-9_./-]{1,64}'\]){0,8}")
@@ -127,7 +128,8 @@ def _paths(at: _At) -> Iterator[str]:
         text = item.value.text if isinstance(item.value, Leaf) else ""
         parts = text.split("/")[1:]
         sound = text.startswith("/") and text.isprintable() and all(parts) and not {".", ".."} & set(parts)
-        if sound and not set(text) & set("[]\\~") and all("**" not in part or part == "**" for part in parts):
+        sound = sound and _names_one_tenant(text) and not set(text) & set("[]\\~")
+        if sound and all("**" not in part or part == "**" for part in parts):
             yield text
         else:
             item.wrong("an absolute path; * and ? stay within one directory, ** alone spans any number of them")
@@ -148,7 +150,11 @@ def _subscriptions(at: _At) -> Iterator[Subscription]:
             if name == "match":
                 match = text
             elif name == "namespaces":
-                for namespace in each.items("a list of namespaces such as [shop]"):
+                listed = list(each.items("a list of namespaces such as [shop]"))
+                if not listed:  # what was meant to be some must not become all
+                    problems = True
+                    each.wrong("at least one namespace; leave `namespaces` away to grant all that match")
+                for namespace in listed:
                     word = namespace.value.text if isinstance(namespace.value, Leaf) else ""
                     if values.is_label(word.replace("{tenant}", "x")):
                         namespaces.append(word)
@@ -160,15 +166,22 @@ def _subscriptions(at: _At) -> Iterator[Subscription]:
             else:
                 problems = True
                 each.wrong("a record accessor such as $kubernetes['namespace_name']")
-        if not _MATCH.fullmatch(match) or _reaches_tenants(match):
+        if not _MATCH.fullmatch(match) or not _names_one_tenant(match) or _reaches_tenants(match):
             reason = "one that can match what tenants send would give them each other's records"
             item.complain(item.path, item.line, f"found {shown(match)} as match, expected a tag pattern; {reason}")
         elif not problems:
             yield Subscription(match, tuple(namespaces), key)
 
 
+def _names_one_tenant(text: str) -> bool:
+    """Whether `{tenant}` is all that stands in braces, and no wildcard follows that would take longer names, too."""
+    rest = _TENANT.sub("", text)
+    return not set(rest) & set("{}")
+
+
 def _reaches_tenants(match: str) -> bool:
-    start, star, _ = match.partition("*")
+    """Whatever name is put in for `{tenant}`."""
+    start, star, _ = match.replace("{tenant}", "*").partition("*")
     return start.startswith(PREFIX) or (bool(star) and PREFIX.startswith(start))
 
 

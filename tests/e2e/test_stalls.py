@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.tenants import World, allow, is_beat, platform_config, shop_config, shop_log
+from e2e.tenants import World, allow, platform_config, shop_config, shop_log
 
 SLOW = r"^.*x.*y.*w"  # three repetitions that compete: policy lets them through, for others need them
 EVIL = """\
@@ -21,19 +21,23 @@ pipeline:
 
 
 @pytest.mark.real
-def test_whoever_stops_the_engine_for_all_is_found_and_the_others_flow_again(tmp_path: Path, real: str) -> None:
+@pytest.mark.parametrize("platform", [True, False], ids=["with a platform", "tenants alone"])
+def test_whoever_stops_the_engine_for_all_is_found_and_the_others_flow_again(
+    tmp_path: Path, real: str, platform: bool
+) -> None:
     with World(tmp_path, real, ("shop", "evil")) as world:
         own, platforms = world.sink(), world.sink()
         world.grants["shop"] = {"paths": [f"{world.logs}/shop/*.log"], "network": allow(own)}
         world.grants["evil"] = {"paths": [f"{world.logs}/evil/*.log"]}
         world.secret("shop", "PASSWORD", "pw-of-shop")
-        (world.platform / "p.yaml").write_text(platform_config(world, platforms))
+        if platform:
+            (world.platform / "p.yaml").write_text(platform_config(world, platforms))
         world.puts("shop", "a.yaml", shop_config(world, own))
         world.puts("evil", "a.yaml", EVIL.format(logs=world.logs, regex=SLOW))
         log = shop_log(world)
         (world.logs / "evil/app.log").write_text("nothing yet\n")
         world.start(health_probation="3s", health_interval="500ms")
-        world.until_live("tenants/shop/a.yaml", "tenants/evil/a.yaml", "platform/p.yaml")
+        world.until_live("tenants/shop/a.yaml", "tenants/evil/a.yaml")
 
         with (world.logs / "evil/app.log").open("a") as line:
             line.write("w" + "xy" * 10000 + "\n")
@@ -43,7 +47,6 @@ def test_whoever_stops_the_engine_for_all_is_found_and_the_others_flow_again(tmp
         log.write(5)
 
         assert world.running.until(lambda s: len(own.records) >= 5, 30.0)
-        assert not any(is_beat(record) for record in own.records)
         assert rules(guilty, "tenants/shop/a.yaml") <= {"on-parole"}
         assert not rules(flowing, "tenants/shop/a.yaml")
 

@@ -319,3 +319,32 @@ def test_anything_is_a_grant_or_refused_and_nothing_else(value: str) -> None:
     for text in (f"policy: {value}\n", f"tenants: {{shop: {value}}}\n"):
         with contextlib.suppress(SettingsError):
             policy(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'policy: {paths: ["/var/log/{tenant}*/a.log"]}\n',
+        'policy: {paths: ["/var/log/*{tenant}/a.log"]}\n',
+        'policy: {paths: ["/var/log/{tenant}-*.log"]}\n',
+        'policy: {paths: ["/var/log/{Tenant}/a.log"]}\n',
+        'policy: {subscribe: [{match: "kube.{tenant}*"}]}\n',
+        'policy: {subscribe: [{match: "{tenant}.*"}]}\n',
+        'policy: {subscribe: [{match: "kube.*", namespaces: []}]}\n',
+        'policy: {subscribe: [{match: "kube.*", namespaces: }]}\n',
+    ],
+)
+def test_what_would_grant_more_than_is_meant_is_refused(text: str) -> None:
+    """Another tenant's name may begin like this one's; an empty list may be a template's mistake."""
+    assert problems(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'policy: {paths: ["/var/log/containers/*_{tenant}_*.log", "/var/log/{tenant}/**"]}\n',
+        'policy: {subscribe: [{match: "kube.{tenant}.*", namespaces: ["{tenant}", "{tenant}-prod"]}]}\n',
+    ],
+)
+def test_the_name_of_a_tenant_may_stand_where_nothing_goes_on(text: str) -> None:
+    assert policy(text).everybody is not None

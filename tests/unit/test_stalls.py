@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from making import make_snippet
 
+from supervisor.controller.reasons import is_doubtful
 from supervisor.controller.stalls import Stalls, without_suspects
 from supervisor.core import events as e
 from supervisor.core.machine import Phase, State
@@ -48,21 +49,20 @@ def test_nothing_else_counts(event: e.Event, state: State) -> None:
     assert not any(stalls.hear(event, state) for _ in range(5))
 
 
-def test_only_what_tenants_let_work_on_records_is_suspected() -> None:
-    texts = {
-        "in.yaml": "pipeline:\n  inputs:\n    - {name: dummy, tag: a}\n",
-        "filter.conf": "[FILTER]\n    name grep\n    match a\n    regex log x\n",
-        "parser.yaml": "parsers:\n  - {name: x, format: json}\n",
-        "out.yaml": "pipeline:\n  outputs:\n    - {name: 'null', match: a}\n",
-    }
-    tenants = [make_snippet(name, text, Trust.TENANT) for name, text in texts.items()]
-    everybody = [make_snippet("p.conf", texts["filter.conf"]), *tenants]
+def test_what_tenants_wrote_is_suspected_and_nothing_of_the_platforms() -> None:
+    everybody = [make_snippet("p.conf", "x"), make_snippet("a.yaml", "x", Trust.TENANT)]
     old = {one.name: Version(one, f"key of {one.name}") for one in everybody}
 
     rest, suspects = without_suspects(
         Versions(Snapshot("d", ()), None, {}, old, frozenset()), lambda version: version.key
     )
 
-    assert [name.rpartition("/")[2] for name in suspects] == ["in.yaml", "filter.conf", "parser.yaml"]
-    assert all(suspects[name] == f"key of {name}" for name in suspects)
-    assert set(rest.old) == {"platform/p.conf", "tenants/shop/out.yaml"}
+    assert suspects == {"tenants/shop/a.yaml": "key of tenants/shop/a.yaml"}
+    assert set(rest.old) == {"platform/p.conf"}
+
+
+@pytest.mark.parametrize("stalled", [True, False])
+def test_who_changed_last_need_not_be_who_stops_the_engine(stalled: bool) -> None:
+    probation = State(phase=Phase.PROBATION, current=2, good=1, epoch=7)
+
+    assert is_doubtful(e.Failed(7, "no metrics", stalled=stalled), probation) is stalled

@@ -291,6 +291,7 @@ class Candidate:
     outputs: tuple[OutputInstance, ...]
     idle: bool  # nothing at all is configured: no child is wanted
     secrets: tuple[str, ...] = ()  # paths of tenants' secrets that its text names
+    referred: tuple[str, ...] = ()  # paths of other files that tenants' text names and Fluent Bit opens at start
     storage: str = ""  # absolute path of what waits on disk; empty: none, or not to be told
 
 
@@ -334,6 +335,7 @@ class Generation:
     made_by: str = ""  # digest of binary, version and settings that it was made and checked with
     versions: Mapping[str, str] = field(default_factory=dict)  # snippet identity → key of its version
     secrets: tuple[str, ...] = ()  # paths of tenants' secrets that its text names
+    referred: tuple[str, ...] = ()  # paths of other files that tenants' text names and Fluent Bit opens at start
     storage: str = ""  # as the candidate's
 
 

@@ -18,7 +18,7 @@ case "${1:-}" in
     *) echo "usage: $0 [--once]" >&2; exit 2 ;;
 esac
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/fluent-bit-supervisor-quickstart.XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/fbs-quickstart.XXXXXX")
 mkdir -p "$work/snippets" "$work/run"
 : >"$work/log" >"$work/records"
 supervisor=

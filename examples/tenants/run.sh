@@ -19,7 +19,7 @@ case "${1:-}" in
     *) echo "usage: $0 [--once]" >&2; exit 2 ;;
 esac
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/fluent-bit-supervisor-tenants.XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/fbs-tenants.XXXXXX")
 mkdir -p "$work/logs/shop" "$work/logs/payments" "$work/run"
 : >"$work/log" >"$work/records" >"$work/logs/shop/web.log"
 supervisor=

@@ -11,8 +11,9 @@ import os
 import resource
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 
 from supervisor.core.redaction import Redaction, redaction_of
 from supervisor.model import EXPANDS
@@ -20,7 +21,7 @@ from supervisor.model import EXPANDS
 SECRET_CAP = 64 * 1024  # bytes of one file that are known
 _WHOLE = 1024 * 1024  # bytes of a secret; of a larger one nobody knows what it holds
 _DEEPEST = 4  # directories below the secrets directory
-_MOST_FILES = 5000
+_MOST_FILES = 5000  # of one place: whoever has many must not push out what others have
 _FORMER_CAP = 256 * 1024  # characters of values that stand in no file any more
 _STALE = 0.2  # seconds after which the files are looked at again; they are read only when they changed
 _SETTLED = 1.0  # seconds: a file may change twice within one tick of its time stamp
@@ -117,9 +118,12 @@ def write_no_core() -> None:
 def _stamps(top: str) -> _Stamps:
     """The regular files, where a link counts as what it leads to."""
     stamps: _Stamps = {}
+    counted: Counter[str] = Counter()
     for place in _places(top, "", _DEEPEST):
-        if len(stamps) >= _MOST_FILES:
-            break
+        owner = place.partition("/")[0] if "/" in place else ""
+        counted[owner] += 1
+        if counted[owner] > _MOST_FILES:
+            continue
         try:
             found = os.stat(os.path.join(top, place))
         except OSError:
@@ -176,10 +180,25 @@ def unfit(paths: Iterable[str]) -> str:
     return next((f"the secret {path} {problem}" for path in paths if (problem := told_of(path))), "")
 
 
+def blocking(paths: Iterable[str]) -> str:
+    """Which of these files would be waited for without end by whoever opens it: a named pipe, for one."""
+    for path in paths:
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            continue  # Fluent Bit says that itself, at once
+        if not S_ISREG(mode) and not S_ISDIR(mode):
+            return f"{path} is no regular file"
+    return ""
+
+
 def told_of(path: str) -> str:
     """What is wrong with that one."""
     try:
-        with open(path, "rb") as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not S_ISREG(os.fstat(descriptor).st_mode):
+                return "is no regular file"  # Fluent Bit would wait for whoever writes into a pipe
             content = file.read(_WHOLE + 1)
     except FileNotFoundError:
         return "is not there"

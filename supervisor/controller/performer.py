@@ -22,7 +22,7 @@ from supervisor.adapters.health import Judge
 from supervisor.adapters.journal import Journal
 from supervisor.adapters.metrics import Metrics
 from supervisor.adapters.process import Child
-from supervisor.adapters.secrets import unfit
+from supervisor.adapters.secrets import blocking, unfit
 from supervisor.adapters.store import Store
 from supervisor.controller.convicting import Convicting
 from supervisor.controller.preparing import taken_back_finding
@@ -177,8 +177,8 @@ class Performer:
     # --- the child --------------------------------------------------------------------------------------------
 
     def trouble_of_secrets(self, generation: Generation) -> bool:
-        """Whether Fluent Bit must not read the tenants' secrets as they lie there now, whatever was seen before."""
-        if problem := unfit(generation.secrets):
+        """Whether Fluent Bit must not open what tenants gave it as it lies there now, whatever was seen before."""
+        if problem := unfit(generation.secrets) or blocking(generation.referred):
             self.trouble = problem
             self._journal.say("error", "secret.unfit", f"{problem}: not to be read by generation {generation.number}")
         return bool(problem)

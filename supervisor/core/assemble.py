@@ -75,6 +75,7 @@ class _Assembly:
     findings: list[Finding] = field(default_factory=list)
     copies: dict[str, CopiedFile] = field(default_factory=dict)
     watched: dict[str, str] = field(default_factory=dict)  # path → digest of what is only referred to
+    referred: list[str] = field(default_factory=list)  # of these, what tenants refer to
     known: dict[str, str] = field(default_factory=dict)  # values of variables, as far as they can be known
 
 
@@ -115,7 +116,7 @@ def assemble(snapshot: Snapshot, frame: Frame, *, newcomers: frozenset[str] | No
     if without_output(located) and not frame.pipeline:
         bench.findings.append(_no_output(located))
     members = {snippet.name: snippet.digest for snippet in snapshot.snippets}
-    parts = Parts(tuple(resolved), tuple(env), service, members, bench.copies, bench.watched)
+    parts = Parts(tuple(resolved), tuple(env), service, members, bench.copies, bench.watched, tuple(bench.referred))
     return Assembled(make_candidate(parts, frame), tuple(bench.findings), parts)
 
 
@@ -331,6 +332,8 @@ def _place(bench: _Assembly, snippet: Snippet, wanted: Wanted) -> str:
         if not wanted.copy or reference.content is None or _INCLUDE.search(reference.content):
             # A file that includes others finds them beside itself: it stays where it is.
             bench.watched[candidate] = reference.digest
+            if snippet.trust is Trust.TENANT:
+                bench.referred.append(candidate)
             return candidate
         name = f"files/{reference.digest[:12]}-{slug(posixpath.basename(candidate))}"
         bench.copies[name] = CopiedFile(name, reference.content, candidate)

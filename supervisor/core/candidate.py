@@ -47,6 +47,7 @@ class Parts:
     members: Mapping[str, str]  # snippet → digest
     copies: Mapping[str, CopiedFile]  # by name within the generation
     watched: Mapping[str, str]  # path → digest of what is only referred to
+    referred: tuple[str, ...] = ()  # of these, what tenants refer to
 
 
 def make_candidate(parts: Parts, frame: Frame) -> Candidate:
@@ -73,6 +74,7 @@ def make_candidate(parts: Parts, frame: Frame) -> Candidate:
         idle=not (kinds & _PIPELINE) and not frame.pipeline and not service.asked_for_server,
         storage=_storage(service, frame),
         secrets=tuple(_secrets(parts)),
+        referred=parts.referred,
     )
 
 

@@ -24,6 +24,7 @@ SHORTEST = 4  # bytes of a piece that is hidden
 _SEGMENT = 32  # bytes: of a longer spelling each segment is found by itself, and what follows it as far as it goes on
 _CUT = 4000  # bytes: the end of a longer line may be missing, because Fluent Bit cuts them at 4085 (5.1.1)
 _MOST_HELD = 16 * 1024  # bytes of a stream that may wait for what comes next
+_MOST_PIECES = 500  # of one value, the longest: each of them is looked for in some thirty spellings
 _STARS = b"***"
 _MANY_LINES, _MOST_LINES, _SHORTEST_OF_MANY = 50, 500, 8
 """Of a value of many lines only the longest are looked for, and none of a few bytes: its owner decides how much work

@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -21,7 +22,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from supervisor.adapters.journal import Journal
-from supervisor.adapters.secrets import KnownSecrets, known_secrets
+from supervisor.adapters.secrets import KnownSecrets, known_secrets, unfit
 from supervisor.core.redaction import Redaction
 
 AWKWARD = 'p@ss "w/rd\\ü+=%&'
@@ -344,3 +345,32 @@ def test_of_a_value_of_some_lines_each_is_hidden() -> None:
 @pytest.mark.parametrize("word", ["2026", "8080", "steady", "Engine", "http"])
 def test_a_word_that_every_log_has_hides_nothing(word: str) -> None:
     assert Redaction({"bank/KEY": word}).text(f"[{word}] said") == f"[{word}] said"
+
+
+def test_whoever_has_many_secrets_does_not_push_out_those_of_others(tmp_path: Path) -> None:
+    for place, name in [*(("a", f"k{number}") for number in range(5001)), ("shop", "PASSWORD"), ("platform", "KEY")]:
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / name).write_text(f"value of {name}")
+
+    known = known_secrets(str(tmp_path))
+
+    assert known["shop/PASSWORD"] == "value of PASSWORD"
+    assert known["platform/KEY"] == "value of KEY"
+
+
+def test_a_value_of_ten_thousand_lines_takes_no_minute() -> None:
+    value = "\n".join(f"{number:04x}" for number in range(13_000))
+
+    began = time.process_time()
+    redaction = Redaction({"bank/A": value, "shop/B": "hunter22"})
+
+    assert time.process_time() - began < 1.5  # it took 5 s
+    assert redaction.text("it is hunter22") == "it is ${B}"
+
+
+def test_a_secret_that_is_a_pipe_is_unfit_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "fine").write_text("hunter22")
+
+    assert unfit([str(tmp_path / "fine")]) == ""
+    assert unfit([str(tmp_path / "fine"), str(tmp_path / "pipe")]) == f"the secret {tmp_path}/pipe is no regular file"

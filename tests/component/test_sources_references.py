@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -262,3 +263,18 @@ async def test_a_directory_of_certificates_counts_by_what_is_in_it(root: Path) -
 
     assert first == same != other
     assert first is not None
+
+
+async def test_files_that_are_large_and_empty_do_not_keep_a_look_for_long(root: Path) -> None:
+    (root / "certificates").mkdir()
+    for name in ["a.pem", *(f"certificates/{number}.pem" for number in range(60))]:
+        (root / name).touch()
+        os.truncate(root / name, 1 << 26)
+    (root / "platform.d/a.conf").write_text(TLS.format("certificates").replace("ca_file", "ca_path"))
+    (root / "platform.d/b.conf").write_text(TLS.format("a.pem"))
+    began = time.process_time()
+
+    snapshot = await sources_in(root).read()
+
+    assert {str(root / "certificates"), str(root / "a.pem")} <= snapshot.references.keys()
+    assert time.process_time() - began < 1.0

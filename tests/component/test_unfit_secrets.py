@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from supervisor.adapters.secrets import unfit
+from supervisor.adapters.secrets import blocking, unfit
 
 
 @pytest.mark.parametrize("content", [b"pw", b"pw\n", b"$x", b"a$", b"{b}", b"$ {x}", b"\xff\xfe"])
@@ -41,3 +42,12 @@ def test_what_would_fail_the_config_or_reach_for_another_value_may_not(
 
 def test_what_is_gone_may_not(tmp_path: Path) -> None:
     assert "is not there" in unfit([str(tmp_path / "gone")])
+
+
+def test_a_named_pipe_is_told_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "plain").write_text("x")
+
+    assert "no regular file" in unfit([str(tmp_path / "pipe")])
+    assert blocking([str(tmp_path / "plain"), str(tmp_path), str(tmp_path / "gone")]) == ""
+    assert blocking([str(tmp_path / "plain"), str(tmp_path / "pipe")]) == f"{tmp_path}/pipe is no regular file"

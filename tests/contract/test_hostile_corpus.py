@@ -488,6 +488,19 @@ def test_a_pattern_of_a_thousand_directories_is_no_fault_of_ours(tmp_path: Path)
     assert errors(told.findings, "tenants/eve/a.conf") == []
 
 
+def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    field = Field(tmp_path)
+    logs = _granted_logs(field, tmp_path)
+    os.mkfifo(logs / "ca.log")
+    (logs / "a.log").touch()
+    tls = f"    name http\n    host a.example\n    tls on\n    tls.ca_file {logs}/ca.log".encode()
+    field.put("tenants.d/eve/a.conf", _tail(f"{logs}/a.log").replace(b"    name null", tls))
+
+    told = judged(field)
+
+    assert [(f.rule, f.line) for f in errors(told.findings, "tenants/eve/a.conf")] == [("path-not-granted", 13)]
+
+
 def test_a_link_within_what_was_granted_is_no_fault(tmp_path: Path) -> None:
     field = Field(tmp_path)
     logs = _granted_logs(field, tmp_path)

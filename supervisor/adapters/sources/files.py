@@ -84,10 +84,18 @@ def read_file(name: str, cap: int, *, dir_fd: int | None = None, follow: bool, w
     return Seen(content, hashlib.sha256(content).hexdigest(), changed_at, whole, content.endswith(b"\n"))
 
 
-HASHED = 64 * 1024 * 1024  # bytes; of a larger file that is only watched, size and stamps are the digest
+HASHED = 1024 * 1024  # bytes; of a larger file that is only watched, size and stamps are the digest
 
 
-def digest_file(name: str, key: bytes, *, dir_fd: int | None = None, follow: bool = True, whole: bool = False) -> Seen:
+def digest_file(
+    name: str,
+    key: bytes,
+    *,
+    dir_fd: int | None = None,
+    follow: bool = True,
+    whole: bool = False,
+    hashed: int = HASHED,
+) -> Seen:
     """As `read_file`, without the content: its keyed digest tells that it changed, and not what it is."""
     try:
         before = os.stat(name, dir_fd=dir_fd, follow_symlinks=follow)
@@ -104,7 +112,7 @@ def digest_file(name: str, key: bytes, *, dir_fd: int | None = None, follow: boo
         status = os.fstat(fd)
         if refused := _refused(status, sys.maxsize):
             return refused
-        if status.st_size > HASHED:
+        if status.st_size > hashed:
             digest.update(f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}".encode())
             last, expands = b"\n", True
         else:
@@ -122,16 +130,21 @@ def digest_file(name: str, key: bytes, *, dir_fd: int | None = None, follow: boo
     return Seen(b"", digest.hexdigest(), changed_at, whole, last.endswith(b"\n"), detail=detail, expands=expands)
 
 
+_CERTIFICATE = 64 * 1024  # bytes; of a larger file in a directory that is watched, size and stamps are the digest
+_CERTIFICATES = 2000  # files of such a directory that are looked into
+
+
 def _digest_directory(name: str, key: bytes, dir_fd: int | None) -> Seen:
     """A directory of certificates: the names and contents of the files right in it."""
     fd = os.open(name, _DIRECTORY, dir_fd=dir_fd)
     digest = hmac.new(key, digestmod=hashlib.sha256)
     try:
-        for entry in sorted(os.listdir(fd)):
+        for number, entry in enumerate(sorted(os.listdir(fd))):
             if not entry.startswith("..") and not stat.S_ISDIR(
                 os.stat(entry, dir_fd=fd, follow_symlinks=False).st_mode
             ):
-                digest.update(f"{entry!r} {_entry_digest(entry, key, fd)} ".encode())
+                content = _entry_digest(entry, key, fd) if number < _CERTIFICATES else ""
+                digest.update(f"{entry!r} {content} ".encode())
     finally:
         os.close(fd)
     return Seen(b"", digest.hexdigest())
@@ -139,7 +152,9 @@ def _digest_directory(name: str, key: bytes, dir_fd: int | None) -> Seen:
 
 def _entry_digest(name: str, key: bytes, fd: int) -> str:
     """Links to files count by the file, links to directories not at all: they could lead round in a circle."""
-    return "" if stat.S_ISDIR(os.stat(name, dir_fd=fd).st_mode) else digest_file(name, key, dir_fd=fd).digest
+    if stat.S_ISDIR(os.stat(name, dir_fd=fd).st_mode):
+        return ""
+    return digest_file(name, key, dir_fd=fd, hashed=_CERTIFICATE).digest
 
 
 def _bounded(fd: int, size: int, cap: int) -> bytes:

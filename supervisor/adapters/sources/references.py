@@ -30,6 +30,7 @@ ROTATING = "rotating"
 WRITING = "is still being written"
 GLOB_LIMIT = 20_000  # files of one tenant that are looked at in one round
 NAMES_LIMIT = 200_000  # names in directories that are read for it, whether they match or not
+_NO_FILE = "was not read: a "  # named pipe, socket, device
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_][A-Za-z0-9_.-]*?)(?::-[^}]*)?\}")
 
 
@@ -140,7 +141,11 @@ class ReferenceReader:
             for path in paths:
                 notes.watch(os.path.dirname(path), os.path.basename(path))
             path = next((path for path in paths if files.exists(path)), paths[0])
-            yield self._reference(path, want, files, tick, rules, notes)
+            found = self._reference(path, want, files, tick, rules, notes)
+            if snippet.trust is Trust.TENANT and found.problem.startswith(_NO_FILE):
+                # Fluent Bit would wait for whoever writes into a pipe: nobody's records would go on (5.1.1).
+                found = Reference(path, None, problem=f"{LEADS_OUT}: {shown(path)} {found.problem}")
+            yield found
         for pattern in needs.patterns if snippet.trust is Trust.TENANT else ():
             if self._granted(snippet.tenant or "", pattern) and (problem := self._leads_out(snippet, pattern)):
                 yield Reference(pattern, None, problem=problem)

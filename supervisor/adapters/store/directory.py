@@ -207,6 +207,7 @@ class Store:
             versions=versions or {},
             storage=candidate.storage,
             secrets=candidate.secrets,
+            referred=candidate.referred,
         )
         with explained(f"cannot write generation {number} below {self.directory}"):
             shutil.rmtree(beside, ignore_errors=True)

@@ -43,6 +43,7 @@ def generation_to_json(generation: Generation) -> Json:
         "versions": dict(generation.versions),
         "storage": generation.storage,
         "secrets": list(generation.secrets),
+        "referred": list(generation.referred),
     }
 
 
@@ -64,6 +65,7 @@ def generation_from_json(document: Json, path: str) -> Generation:
         versions=dict(document.get("versions", {})),
         storage=str(document.get("storage", "")),
         secrets=tuple(document.get("secrets", ())),
+        referred=tuple(document.get("referred", ())),
     )
 
 

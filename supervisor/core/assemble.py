@@ -13,21 +13,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from supervisor.config.lint import Located, lint_snippet, lint_whole, variables_of, weigh, without_output
-from supervisor.config.lint.texts import scalars
 from supervisor.config.parse import is_yaml, parse, parse_as_yaml
 from supervisor.config.paths import REREAD_KINDS, Wanted, resolve
-from supervisor.config.shapes.globs import split_paths
-from supervisor.core import policy
 from supervisor.core.candidate import Parts, make_candidate, slug
 from supervisor.core.lone_pair import with_route
 from supervisor.core.selection import INCLUDED_AS_CLASSIC, roots_of
 from supervisor.core.service import Frame, expand, is_said, merge_service
 from supervisor.core.surroundings import surroundings
-from supervisor.core.tenancy import Names, deliver, private_sections, secret_of
+from supervisor.core.tenancy import deliver, secret_of
+from supervisor.core.tenants import granted
 from supervisor.model import (
     EXPANDS,
     GENERATION_ROOT,
-    LEADS_OUT,
     Candidate,
     CopiedFile,
     Document,
@@ -43,7 +40,6 @@ from supervisor.model import (
     Snippet,
     Trust,
 )
-from supervisor.settings import Grants
 
 _INCLUDE_DEPTH = 50
 _INCLUDE = re.compile(rb"^(@include\s|includes\s*:)", re.IGNORECASE | re.MULTILINE)
@@ -87,7 +83,10 @@ def assemble(snapshot: Snapshot, frame: Frame, *, newcomers: frozenset[str] | No
     bench = _Assembly(snapshot, frame, roots_of(snapshot), findings=list(snapshot.findings))
     for snippet in snapshot.snippets:
         _read(bench, snippet, bench.roots.get(snippet.path, snippet.path))
-    if not _tenants_may(bench, newcomers) or any(each.path not in bench.documents for each in snapshot.snippets):
+    tenancy = granted(snapshot, frame, bench.documents, newcomers)
+    bench.findings += tenancy.findings
+    bench.documents |= tenancy.documents
+    if tenancy.refused or any(each.path not in bench.documents for each in snapshot.snippets):
         return Assembled(None, tuple(bench.findings))
     located = list(_linear(bench, snapshot.snippets))
     env = list(_variables(bench, located))
@@ -141,60 +140,6 @@ def _read(bench: _Assembly, snippet: Snippet, root: str) -> None:
     said += lint_snippet(snippet, parsed.document, bench.frame.schema)
     bench.findings += [weigh(finding, snippet.trust) for finding in said]
     bench.documents[snippet.path] = parsed.document
-
-
-def _tenants_may(bench: _Assembly, newcomers: frozenset[str] | None) -> bool:
-    """Whether every tenant may say what he says; then it is put into his own name space."""
-    by_tenant: dict[str, list[Snippet]] = {}
-    for snippet in bench.snapshot.snippets:
-        if snippet.trust is Trust.TENANT:
-            by_tenant.setdefault(snippet.tenant or "", []).append(snippet)
-    closed = bench.frame.closed_ports | {bench.frame.http_port} | _own_ports(bench) if by_tenant else frozenset[int]()
-    refused: list[Finding] = []
-    for tenant, snippets in by_tenant.items():
-        grants = bench.frame.policy.of(tenant)
-        if grants is None:
-            refused += map(policy.nothing_granted, snippets)
-            continue
-        ranked = sorted(snippets, key=lambda each: newcomers is None or each.name in newcomers)
-        refused += (policy.too_many(each, grants.limits.snippets) for each in ranked[grants.limits.snippets :])
-        read = [each for each in snippets if each.path in bench.documents]
-        for snippet in read:
-            refused += policy.judge(snippet, bench.documents[snippet.path], grants, closed)
-            refused += _leading_out(bench, snippet)
-        if not refused:
-            _make_private(bench, read, grants)
-    bench.findings += refused
-    return not refused
-
-
-def _make_private(bench: _Assembly, snippets: list[Snippet], grants: Grants) -> None:
-    names = Names.of(bench.documents[snippet.path] for snippet in snippets)
-    frame = bench.frame
-    for snippet in snippets:
-        document = bench.documents[snippet.path]
-        located, said = private_sections(
-            snippet, document, grants, names, offsets=frame.offsets, buffers=frame.buffers is not None
-        )
-        bench.documents[snippet.path] = replace(document, sections=tuple(place.section for place in located))
-        bench.findings += said
-
-
-def _own_ports(bench: _Assembly) -> frozenset[int]:
-    """Where Fluent Bit's own server may listen, as base and platform say it."""
-    sections = [section for document in bench.documents.values() for section in document.sections]
-    said = [section.get("http_port") for section in sections if section.kind is Kind.SERVICE]
-    return frozenset(int(port.text) for port in said if port is not None and port.text.isdecimal())
-
-
-def _leading_out(bench: _Assembly, snippet: Snippet) -> Iterator[Finding]:
-    """Files that were granted by name, and are links to something that was not."""
-    for reference in bench.snapshot.references.values():
-        if reference.problem.startswith(LEADS_OUT):
-            for section in bench.documents[snippet.path].sections:
-                for entry in section.entries:
-                    if any(reference.path in split_paths(scalar.text) for scalar in scalars(entry.value)):
-                        yield policy.leads_out(snippet, entry.line, reference.problem)
 
 
 def _linear(bench: _Assembly, snippets: tuple[Snippet, ...]) -> Iterator[Located]:

@@ -40,6 +40,7 @@ class Limits:
     snippet: int = 64 * 1024
     snippets: int = 50  # files of one tenant
     sections: int = 50  # of one snippet
+    total: int = 200  # sections of all snippets of one tenant
     properties: int = 64  # of one section
     value: int = 16 * 1024  # of one property
     regex: int = 1024  # characters of one regular expression

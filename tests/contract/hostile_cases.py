@@ -152,7 +152,7 @@ SECRETS = {
     "mallory/OWN": "mallory-canary-12de",
     "malvolio/OWN": "malvolio-canary-40bb",
 }
-_GRANTS = {"limits": {"snippets": 2000, "changes": 5000}}
+_GRANTS = {"limits": {"snippets": 2000, "total": 1_000_000, "changes": 5000}}
 SETTINGS = {
     "policy": {"plugins": {"inputs": ["tail", "dummy"]}, "paths": ["/var/log/{tenant}/*.log"]},
     "tenants": {

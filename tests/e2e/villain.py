@@ -38,7 +38,8 @@ class Villain:
             "paths": [f"{self.world.logs}/evil/*.log"],
             "network": {"allow": [*network["allow"], f"127.0.0.1:{self.dead}"]},
             "subscribe": [{"match": "kube.*", "namespaces": ["evil"]}],
-            "limits": {"changes": 1_000_000, "snippets": 2000},  # or most of what follows would not be tried
+            # or most of what follows would not be tried:
+            "limits": {"changes": 1_000_000, "snippets": 2000, "total": 100_000},
         }
 
     def shouts(self) -> None:

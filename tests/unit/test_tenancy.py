@@ -473,3 +473,17 @@ def test_a_limit_in_letters_that_only_look_like_a_unit_is_the_granted_one() -> N
     (output,) = private("pipeline: {outputs: [{name: 'null', match: '*', storage.total_limit_size: 5\u212a}]}")
 
     assert said(output, "storage.total_limit_size") == str(Limits().buffer)
+
+
+def test_what_goes_beyond_all_that_a_tenant_may_have_is_refused_and_who_runs_stays() -> None:
+    given = policy(replace(GRANTS, limits=replace(Limits(), total=4)))
+    text = "pipeline:\n  inputs:\n    - {name: dummy, tag: a}\n  outputs:\n    - {name: 'null', match: a}\n"
+    names = ("a.yaml", "b.yaml", "c.yaml")
+    snippets = [of_tenant(text, name=name) for name in names]
+    frame = make_frame(policy=given)
+
+    two = assemble(Snapshot("d", tuple(snippets[:2])), frame)
+    three = assemble(Snapshot("d", tuple(snippets)), frame, newcomers=frozenset({snippets[0].name}))
+
+    assert not two.refused
+    assert [(f.snippet, f.rule) for f in three.findings] == [(snippets[0].name, "limit-total")]

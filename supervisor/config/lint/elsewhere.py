@@ -84,6 +84,7 @@ _GRANTING = (
     _for_tenants("limit-size", "a file with more bytes than were granted"),
     _for_tenants("limit-snippets", "more files than were granted"),
     _for_tenants("limit-sections", "more sections in one file than were granted"),
+    _for_tenants("limit-total", "more sections in all files of a tenant than were granted"),
     _for_tenants("limit-properties", "more properties in one section than were granted"),
     _for_tenants("limit-value", "a longer value than was granted"),
     _for_tenants("limit-regex", "a longer regular expression than was granted"),

@@ -23,7 +23,7 @@ from supervisor.model import Document, Entry, Finding, Group, Kind, Node, Scalar
 from supervisor.model import Sequence as NodeSequence
 from supervisor.settings import Grants
 
-__all__ = ["VARIABLE", "Sort", "judge", "leads_out", "nothing_granted", "sort_of", "too_many"]
+__all__ = ["VARIABLE", "Sort", "beyond_the_total", "judge", "leads_out", "nothing_granted", "sort_of", "too_many"]
 
 _TITLES = {
     "classic": {
@@ -61,6 +61,12 @@ def too_many(snippet: Snippet, limit: int) -> Finding:
     """What is told about a file beyond the number that a tenant may have."""
     message = f"more than {limit} files of the tenant '{snippet.tenant}'"
     return refusal(snippet, 1, "limit-snippets", message, f"use fewer, or {ASK} a higher limit (limits.snippets)")
+
+
+def beyond_the_total(snippet: Snippet, total: int, limit: int) -> Finding:
+    """What is told about a file with which the tenant has too much in all."""
+    message = f"with this file the tenant '{snippet.tenant}' has {total} sections in all: {limit} are granted"
+    return refusal(snippet, 1, "limit-total", message, f"use fewer, or {ASK} a higher limit (limits.total)")
 
 
 def leads_out(snippet: Snippet, line: int, problem: str) -> Finding:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from supervisor.config.names import lower
 from supervisor.model import Severity
 
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
@@ -19,6 +20,8 @@ _INTEGER = re.compile(r"\s*([+-]?\d+)(.*)", re.DOTALL)
 _DOUBLE = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+|inf|nan)(.*)", re.DOTALL | re.IGNORECASE)
 _TIME = re.compile(r"\s*[+-]?\d+(?:\.0+)?\s*(?:s|sec|secs|second|seconds|m|h|d)?\s*", re.IGNORECASE)
 _SIZE = re.compile(r"(.*?)(\D*)", re.DOTALL)
+_PLAIN_SIZE = re.compile(r"([0-9]{1,12})([kmgKMG]?)[bB]?")
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 _TRUE, _FALSE = ("true", "on", "yes"), ("false", "off", "no")
 _UNLIMITED = ("no_limits", "no_retries", "false", "off")
 _SIZE_LIMIT = {"K": 9223372036854775, "M": 9223372036853, "G": 9223372035}
@@ -99,6 +102,12 @@ def size(text: str) -> Fault | None:
     if unit and float(number) >= _SIZE_LIMIT[unit[0]]:
         return Fault("bad-size", "it is larger than Fluent Bit can count", hint)
     return None
+
+
+def bytes_of(text: str) -> int | None:
+    """The bytes of a size that is written plainly, `5M` or `64kb`; K is 1000, as Fluent Bit counts (5.1.1)."""
+    found = _PLAIN_SIZE.fullmatch(text)
+    return int(found[1]) * _UNITS[lower(found[2])] if found else None
 
 
 def limit_size(text: str) -> Fault | None:

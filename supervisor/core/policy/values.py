@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from supervisor.config.lint.values import bytes_of
 from supervisor.config.names import lower, shown
 from supervisor.config.shapes.addresses import Destination, destinations, local_address, within
 from supervisor.config.shapes.globs import covers, path_fault, split_paths
@@ -26,7 +27,6 @@ _MATCH = re.compile(r"[A-Za-z0-9_.*/-]{1,200}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _NAMES = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}( ?, ?[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}){0,15}")
 _PLAIN_HOST = re.compile(r"[0-9A-Za-z.:%-]{1,80}")
-_SIZE = re.compile(r"([0-9]{1,12})([kmgKMG]?)[bB]?")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _TIME = re.compile(r"([0-9]{1,9})(?:\.[0-9]{1,9})?[smhdSMHD]?")
 _REWRITTEN = re.compile(r"[A-Za-z0-9_$][A-Za-z0-9_.*$\[\]'/-]{0,199}")
@@ -234,15 +234,10 @@ def _path_shown(path: str) -> str:
 
 
 def _memory(asked: Asked) -> Iterator[Finding]:
-    size = _bytes(asked.scalar.text)
+    size = bytes_of(asked.scalar.text)
     if size is None or size > MEMORY:
         message = f"{key_shown(asked.entry.key)} asks for more than {MEMORY >> 20} MiB, or is no size"
         yield asked.refused("limit-memory", message, "use a size such as 5M")
-
-
-def _bytes(text: str) -> int | None:
-    found = _SIZE.fullmatch(text)
-    return int(found[1]) * 1024 ** " kmg".index(lower(found[2]) or " ") if found else None
 
 
 def _pace(asked: Asked) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from supervisor.config.lint import Located
+from supervisor.config.lint.values import bytes_of
 from supervisor.config.names import PLUGIN_KINDS, lower
 from supervisor.core.policy import VARIABLE, Sort, sort_of
 from supervisor.core.policy.words import key_shown
@@ -23,8 +24,6 @@ from supervisor.settings import PREFIX, Grants
 from supervisor.settings.grants import OUTPUTS
 
 _TYPE = re.compile(r"[^A-Za-z0-9_.-]+")
-_SIZE = re.compile(r"([0-9]{1,12})([kmgKMG]?)[bB]?")
-_UNIT = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}  # as Fluent Bit counts (5.1.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +198,7 @@ class _Turning:
             if retries:
                 self._forced(section, "retry_limit", count)
             yield "retry_limit", count
-        size = _SIZE.fullmatch(_text(section, "storage.total_limit_size"))
-        asked = int(size[1]) * _UNIT[lower(size[2])] if size else 0
+        asked = bytes_of(_text(section, "storage.total_limit_size")) or 0
         whole = str(min(asked, limits.buffer) or limits.buffer)
         if asked != int(whole):
             self._forced(section, "storage.total_limit_size", whole)
